@@ -95,7 +95,7 @@ type Completion struct {
 	callback func(*Completion) // on resolution; nil once taken
 	onRetire func(*Completion) // on retirement; nil once taken
 	parked   *parker           // goroutines in Wait
-	group    *CompletionGroup  // the group that it is a child of, until resolved and retired
+	group    *CompletionGroup  // the group that it is a child of, until retired
 	prev     *Completion       // unresolved siblings in the group; guarded by its lock, as is linked
 	next     *Completion
 	linked   bool
@@ -103,8 +103,7 @@ type Completion struct {
 	pins     atomic.Int32     // while above 0 it does not retire
 
 	announced bool // resolution has taken the callback and the parked goroutines
-	settled   bool // callback and group know of the resolution
-	retiring  bool // a call of runRetirement has claimed the retirement
+	settled   bool // the callback has run, and no list of the group holds it
 
 	// Request is the backend's: what was asked for and where it stands in the queues.
 	Request Request
@@ -113,7 +112,7 @@ type Completion struct {
 // Arm makes an idle completion pending and of the given kind. Backends call it at submission, owners of a yield
 // or a timer before they hand it out. It panics if c is in use: not yet retired.
 func (c *Completion) Arm(kind Kind, reason string) {
-	if c.kind != KindNone {
+	if !c.Idle() {
 		panic(fmt.Sprintf("io: completion armed as %v is already a %v, %v", kind, c.kind, c.State()))
 	}
 	c.kind, c.reason = kind, reason
@@ -150,8 +149,10 @@ func (c *Completion) Done() bool { return State(c.word.Load()&stateMask) > resol
 // Retired reports whether c has resolved and nobody else can touch its buffer or file range any more.
 func (c *Completion) Retired() bool { return c.word.Load()&retiredBit != 0 }
 
-// Idle reports whether c has not been armed since it was made or Reset.
-func (c *Completion) Idle() bool { return c.kind == KindNone }
+// Idle reports whether c has neither been armed nor cancelled since it was made or Reset.
+func (c *Completion) Idle() bool {
+	return c.kind == KindNone && State(c.word.Load()&stateMask) == Pending
+}
 
 // Err returns nil while c is pending and after success, else the error that it failed with; ErrCancelled after Cancel.
 func (c *Completion) Err() error {
@@ -209,10 +210,10 @@ func (c *Completion) Finish(n int, err error) bool {
 	if err != nil {
 		state, n = Failed, 0
 	}
-	c.word.Or(releasedBit)
-	if c.resolve(state, n, err) {
+	if c.resolve(state, n, err, releasedBit) {
 		return true
 	}
+	c.word.Or(releasedBit)
 	c.runRetirement()
 	return false
 }
@@ -223,29 +224,38 @@ func (c *Completion) Cancel() bool {
 	if c.kind == KindGroup {
 		panic("io: a group is cancelled with CompletionGroup.Cancel")
 	}
-	canceller := c.Request.Canceller // before resolving: the owner may reset c right after
 	if !c.submitted {
-		c.word.Or(releasedBit)
-		canceller = nil
+		return c.resolve(Cancelled, 0, ErrCancelled, releasedBit)
 	}
-	if !c.resolve(Cancelled, 0, ErrCancelled) {
-		return false
-	}
-	if canceller != nil {
+	// The backend may finish c as soon as it is resolved; the pin keeps the owner from using it for the next I/O
+	// before the backend has been told which one to cancel.
+	c.pins.Add(1)
+	won := c.resolve(Cancelled, 0, ErrCancelled, 0)
+	if canceller := c.Request.Canceller; won && canceller != nil {
 		canceller.CancelRequest(c)
 	}
-	return true
+	c.unpin()
+	return won
 }
 
-// resolve moves c out of Pending once; later calls are no-ops. Goroutines in Wait wake last, when c is as
-// finished as it can be, so that an owner that was woken may Reset at once.
-func (c *Completion) resolve(state State, n int, err error) bool {
+// unpin takes back one pin, and retires c if that was what it waited for.
+func (c *Completion) unpin() {
+	c.pins.Add(-1)
+	c.runRetirement()
+}
+
+// resolve moves c out of Pending once; later calls are no-ops. bits is releasedBit or 0, set by whoever wins in one
+// step with that: a loser that set it first could find itself in c's next life. If c is released, it retires here
+// too. The group is
+// told of the retirement before the resolution, and goroutines in Wait wake last: an owner that was woken, of c or
+// of a group above it, finds it as finished as it can be and may Reset at once.
+func (c *Completion) resolve(state State, n int, err error, bits uint32) bool {
 	for {
 		w := c.word.Load()
 		if State(w&stateMask) != Pending {
 			return false
 		}
-		if c.word.CompareAndSwap(w, w|uint32(resolving)) {
+		if c.word.CompareAndSwap(w, w|uint32(resolving)|bits) {
 			break
 		}
 	}
@@ -257,54 +267,71 @@ func (c *Completion) resolve(state State, n int, err error) bool {
 		}
 	}
 	c.mu.Lock()
-	fn, parked, g := c.callback, c.parked, c.group
+	fn, parked := c.callback, c.parked
 	c.callback, c.parked = nil, nil
 	c.announced = true
 	c.mu.Unlock()
 	if fn != nil {
 		fn(c)
 	}
-	if g != nil {
-		g.childResolved(c)
-	}
 	c.mu.Lock()
+	g := c.group
+	if g != nil {
+		g.drop(c)
+	}
 	c.settled = true
+	retire := c.claimRetirement()
 	c.mu.Unlock()
-	c.runRetirement()
+	retire.run(c) // c may be in its next life when this returns
+	if g != nil {
+		g.finishOne(err)
+	}
 	parked.wakeAll()
 	return true
 }
 
-// runRetirement retires c once both have happened: the resolution with all that it sets off, and the release by
-// whoever does the I/O.
+// retirement is what the one that retires a completion has to tell.
+type retirement struct {
+	group *CompletionGroup
+	fn    func(*Completion)
+}
+
+// claimRetirement retires c if all have happened: the resolution with what it sets off, the release by whoever does the
+// I/O, and the last unpin. From then on the owner may reset it. The caller holds c.mu.
+func (c *Completion) claimRetirement() retirement {
+	w := c.word.Load()
+	if !c.settled || w&(releasedBit|retiredBit) != releasedBit || c.pins.Load() > 0 {
+		return retirement{}
+	}
+	r := retirement{group: c.group, fn: c.onRetire}
+	c.group, c.onRetire = nil, nil
+	c.word.Or(retiredBit)
+	return r
+}
+
+// run tells those who wait for the retirement of c; no lock is held.
+func (r retirement) run(c *Completion) {
+	if r.fn != nil {
+		r.fn(c)
+	}
+	if r.group != nil {
+		r.group.childRetired()
+	}
+}
+
+// runRetirement retires c if that is due.
 func (c *Completion) runRetirement() {
 	c.mu.Lock()
-	w := c.word.Load()
-	if !c.settled || w&releasedBit == 0 || c.retiring || c.pins.Load() > 0 {
-		c.mu.Unlock()
-		return
-	}
-	c.retiring = true // this call retires c; the owner may not reset it before retiredBit is set
-	g := c.group
+	retire := c.claimRetirement()
 	c.mu.Unlock()
-	if g != nil {
-		g.childRetired()
-	}
-	c.mu.Lock()
-	fn := c.onRetire
-	c.onRetire = nil
-	c.word.Or(retiredBit)
-	c.mu.Unlock()
-	if fn != nil {
-		fn(c)
-	}
+	retire.run(c)
 }
 
 // Reset makes a retired completion idle for its next use. It panics if c is pending, or resolved but not retired,
 // since the kernel could still write into the buffer that the caller is about to reuse. It must not be called
 // from the OnDone callback of c; from the OnRetire callback it may be.
 func (c *Completion) Reset() {
-	if c.kind == KindNone {
+	if c.Idle() {
 		return
 	}
 	// The resolving goroutine may still be on its last few instructions: it publishes the state before it
@@ -318,7 +345,7 @@ func (c *Completion) Reset() {
 	c.mu.Lock() // orders this after the critical section that set retiredBit
 	defer c.mu.Unlock()
 	c.callback, c.onRetire, c.parked, c.group, c.prev, c.next = nil, nil, nil, nil, nil, nil
-	c.announced, c.settled, c.retiring, c.submitted = false, false, false, false
+	c.announced, c.settled, c.submitted = false, false, false
 	c.nested, c.linked = nil, false
 	c.kind, c.reason, c.n, c.err = KindNone, "", 0, nil
 	c.Request = Request{}

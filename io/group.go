@@ -52,7 +52,6 @@ func (g *CompletionGroup) Add(c *Completion) {
 	}
 	g.unresolved++
 	g.unretired++
-	cancelled := g.cancelled
 	g.mu.Unlock()
 
 	c.mu.Lock()
@@ -60,22 +59,26 @@ func (g *CompletionGroup) Add(c *Completion) {
 		c.mu.Unlock()
 		panic("io: completion is a child of a group already")
 	}
-	resolved, retired := c.announced, c.retiring
+	resolved, retired := c.settled, c.word.Load()&retiredBit != 0
 	if !retired {
-		c.group = g // runRetirement will find it
+		c.group = g // claimRetirement will find it
 	}
-	if !resolved {
-		g.link(c) // and resolve
+	cancelled := false
+	var err error
+	if resolved {
+		err = c.err
+	} else {
+		cancelled = g.link(c) // and resolve will find g
 	}
 	c.mu.Unlock()
 
-	if resolved {
-		g.childResolved(c)
-	}
 	if retired {
 		g.childRetired()
 	}
-	if cancelled && !resolved {
+	if resolved {
+		g.finishOne(err)
+	}
+	if cancelled {
 		g.Cancel()
 	}
 }
@@ -89,34 +92,35 @@ func (g *CompletionGroup) Build() {
 	}
 	g.built = true
 	g.mu.Unlock()
+	g.childRetired() // before the resolution, as in Completion.resolve
 	g.finishOne(nil)
-	g.childRetired()
 }
 
 // Cancel cancels every unfinished child, and those added later. Cancelled children resolve at once; the group
-// resolves when it is built, and is retired when the I/O of its children is.
+// resolves when it is built, and is retired when the I/O of its children is. A group that is over stays as it is.
 func (g *CompletionGroup) Cancel() {
 	g.mu.Lock()
+	if g.unretired == 0 {
+		g.mu.Unlock()
+		return
+	}
 	g.cancelled = true
-	g.mu.Unlock()
-	for {
-		g.mu.Lock()
+	g.unretired++ // the group can't be over, and started again, while its list is walked
+	for g.first != nil {
 		c := g.first
-		if c == nil {
-			g.mu.Unlock()
-			return
-		}
 		g.unlink(c)
-		c.pins.Add(1) // it is unresolved, hence not retired; now it can't be reset under our hands
+		c.pins.Add(1) // it was linked, hence is not retired; now it can't be reset under our hands
 		g.mu.Unlock()
 		if c.nested != nil {
 			c.nested.Cancel()
 		} else {
 			c.Cancel()
 		}
-		c.pins.Add(-1)
-		c.runRetirement()
+		c.unpin()
+		g.mu.Lock()
 	}
+	g.mu.Unlock()
+	g.childRetired()
 }
 
 // Reset makes a retired group idle. It panics where Completion.Reset does.
@@ -129,12 +133,11 @@ func (g *CompletionGroup) Reset() {
 	g.started, g.built, g.cancelled = false, false, false
 }
 
-// childResolved is told by a child, or by Add on its behalf, that it has resolved.
-func (g *CompletionGroup) childResolved(c *Completion) {
+// drop takes a child that has resolved off the list. The caller holds the child's lock.
+func (g *CompletionGroup) drop(c *Completion) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.unlink(c)
-	g.mu.Unlock()
-	g.finishOne(c.err)
 }
 
 // finishOne gives back one count, keeping the first error, and resolves the group with the last.
@@ -157,10 +160,10 @@ func (g *CompletionGroup) finishOne(err error) {
 	case err != nil:
 		state = Failed
 	}
-	g.done.resolve(state, 0, err)
+	g.done.resolve(state, 0, err, 0)
 }
 
-// childRetired is told by a child, by Add on its behalf, or by Build for the builder's count, that it is retired.
+// childRetired gives back one count of retirement: a child's, the builder's, or that of a Cancel.
 func (g *CompletionGroup) childRetired() {
 	g.mu.Lock()
 	g.unretired--
@@ -172,8 +175,8 @@ func (g *CompletionGroup) childRetired() {
 	}
 }
 
-// link puts an unresolved child on the list that Cancel walks.
-func (g *CompletionGroup) link(c *Completion) {
+// link puts an unresolved child on the list that Cancel walks, and reports whether Cancel has been there already.
+func (g *CompletionGroup) link(c *Completion) (cancelled bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.next = g.first
@@ -181,6 +184,7 @@ func (g *CompletionGroup) link(c *Completion) {
 		g.first.prev = c
 	}
 	g.first, c.linked = c, true
+	return g.cancelled
 }
 
 // unlink takes c off the list, if it is on it. The caller holds g.mu.

@@ -20,3 +20,20 @@ type Run struct {
 
 // End returns the block behind the run.
 func (r Run) End() Block { return r.First + Block(r.Count) }
+
+// The packed form of a run, in formats that keep one in 8 bytes.
+const (
+	runBlockBits = 40
+	// RunBlockMax is the largest block number that fits in a packed run.
+	RunBlockMax Block = 1<<runBlockBits - 1
+	// RunCountMax is the largest number of blocks in a run.
+	RunCountMax = 1<<(64-runBlockBits) - 1
+)
+
+// Pack returns the run in 8 bytes: first block in bits 0-39, count in bits 40-63.
+func (r Run) Pack() uint64 { return uint64(r.First) | uint64(r.Count)<<runBlockBits }
+
+// UnpackRun is the inverse of Pack.
+func UnpackRun(v uint64) Run {
+	return Run{First: Block(v) & RunBlockMax, Count: uint32(v >> runBlockBits)}
+}

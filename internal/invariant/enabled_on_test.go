@@ -1,0 +1,11 @@
+//go:build pawl_check
+
+package invariant
+
+import "testing"
+
+func TestEnabledFollowsTheTag(t *testing.T) {
+	if Enabled != true {
+		t.Errorf("Enabled is %v", Enabled)
+	}
+}

@@ -1,0 +1,237 @@
+package wal
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/types"
+)
+
+// Entry says what a commit did to a page and where the log, or the database file, has it.
+type Entry struct {
+	Page    types.PageID
+	Version types.Seq
+	Kind    Kind // KindFull, KindReference or KindFreed
+	Written bool // a full frame can be read back; until then its image must be in memory
+
+	Pos    Position  // of a full frame
+	Length uint32    // bytes of a full frame in the log, header included
+	Run    types.Run // of a reference
+	Sum    uint64    // of a reference: XXH64 of the run
+}
+
+// indexEntry is an Entry in a layer's arena, without pointers: 56 bytes, beside about 20 for the page's slot in the map.
+type indexEntry struct {
+	page    types.PageID
+	version types.Seq
+	a, b, c uint64 // full: epoch, serial, offset; reference: packed run, checksum, -
+	length  uint32
+	older   int32 // the page's entry before in the same layer; -1: none
+	kind    Kind
+	written bool
+}
+
+// layer holds what the commits between two generations did. It starts behind the commit that its generation covers.
+type layer struct {
+	generation types.Generation
+	newest     map[types.PageID]int32
+	entries    []indexEntry // in commit order
+}
+
+// newLayer returns an empty layer behind generation.
+func newLayer(generation types.Generation) *layer {
+	return &layer{generation: generation, newest: map[types.PageID]int32{}}
+}
+
+// add appends an entry, which must be of the newest commit so far.
+func (y *layer) add(e indexEntry) {
+	e.older = -1
+	if at, ok := y.newest[e.page]; ok {
+		e.older = at
+	}
+	y.newest[e.page] = int32(len(y.entries))
+	y.entries = append(y.entries, e)
+}
+
+// find returns the index of the page's newest entry at or below s, or -1.
+func (y *layer) find(page types.PageID, s types.Seq) int32 {
+	at, ok := y.newest[page]
+	if !ok {
+		return -1
+	}
+	for at >= 0 && y.entries[at].version > s {
+		at = y.entries[at].older
+	}
+	return at
+}
+
+// entry returns the public form of the entry at index at.
+func (y *layer) entry(at int32) Entry {
+	i := &y.entries[at]
+	e := Entry{Page: i.page, Version: i.version, Kind: i.kind, Written: i.written, Length: i.length}
+	switch i.kind {
+	case KindFull:
+		e.Pos = Position{Epoch: i.a, Serial: i.b, Offset: int64(i.c)}
+	case KindReference:
+		e.Run, e.Sum = types.UnpackRun(i.a), i.b
+	}
+	return e
+}
+
+// index finds the newest frame of a page for a snapshot: layers by generation, oldest first. The log's lock guards it.
+type index struct {
+	layers []*layer
+}
+
+// top returns the layer that new commits go to.
+func (x *index) top() *layer { return x.layers[len(x.layers)-1] }
+
+// Lookup returns the newest entry of page with a version at or below s, in the layers of generation from and later.
+func (l *Log) Lookup(page types.PageID, s types.Seq, from types.Generation) (Entry, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.index.layers) - 1; i >= 0; i-- {
+		y := l.index.layers[i]
+		if y.generation < from {
+			break
+		}
+		if at := y.find(page, s); at >= 0 {
+			return y.entry(at), true
+		}
+	}
+	return Entry{}, false
+}
+
+// Newest returns the version of the newest entry of page, over all layers.
+func (l *Log) Newest(page types.PageID) (types.Seq, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.index.layers) - 1; i >= 0; i-- {
+		y := l.index.layers[i]
+		if at, ok := y.newest[page]; ok {
+			return y.entries[at].version, true
+		}
+	}
+	return 0, false
+}
+
+// InNewestLayer returns the kind of page's newest entry in the layer that new commits go to.
+func (l *Log) InNewestLayer(page types.PageID) (Kind, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	y := l.index.top()
+	at, ok := y.newest[page]
+	if !ok {
+		return 0, false
+	}
+	return y.entries[at].kind, true
+}
+
+// Split opens the layer of generation next: entries above x move to it. x is what Fix returned.
+func (l *Log) Split(x types.Seq, next types.Generation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.index.top()
+	if next <= old.generation {
+		panic(invariant.Failf("wal: layer %d opened above layer %d", next, old.generation))
+	}
+	cut := len(old.entries)
+	for cut > 0 && old.entries[cut-1].version > x {
+		cut--
+	}
+	y := newLayer(next)
+	for _, e := range old.entries[cut:] {
+		y.add(e)
+	}
+	for i := len(old.entries) - 1; i >= cut; i-- {
+		if e := &old.entries[i]; e.older >= 0 {
+			old.newest[e.page] = e.older
+		} else {
+			delete(old.newest, e.page)
+		}
+	}
+	old.entries = old.entries[:cut]
+	l.index.layers = append(l.index.layers, y)
+}
+
+// Unsplit joins the layer of generation next, the newest, to the one before: the checkpoint that would have made it failed.
+func (l *Log) Unsplit(next types.Generation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	y := l.index.top()
+	if y.generation != next || len(l.index.layers) < 2 {
+		panic(invariant.Failf("wal: layer %d joined, the newest is %d", next, y.generation))
+	}
+	l.index.layers = l.index.layers[:len(l.index.layers)-1]
+	for _, e := range y.entries {
+		l.index.top().add(e)
+	}
+}
+
+// Changed returns the newest entry at or below x of every page in the layer of generation gen, by page: 96 bytes each.
+func (l *Log) Changed(gen types.Generation, x types.Seq) []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	y := l.layer(gen)
+	changed := make([]Entry, 0, len(y.newest))
+	for page := range y.newest { // sorted below: the map's order does not matter
+		if at := y.find(page, x); at >= 0 {
+			changed = append(changed, y.entry(at))
+		}
+	}
+	slices.SortFunc(changed, func(a, b Entry) int { return cmp.Compare(a.Page, b.Page) })
+	return changed
+}
+
+// References returns the runs that references in the layer of generation gen name, whether superseded or not.
+func (l *Log) References(gen types.Generation) []types.Run {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.layer(gen).references()
+}
+
+// DropLayer forgets the layer of generation gen, which no reader's window meets and a durable generation covers. It
+// returns the runs that its references named: nothing but later generations keeps those blocks any more.
+func (l *Log) DropLayer(gen types.Generation) []types.Run {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	y := l.layer(gen)
+	if y == l.index.top() {
+		panic(invariant.Failf("wal: the newest layer %d dropped", gen))
+	}
+	l.index.layers = slices.DeleteFunc(l.index.layers, func(z *layer) bool { return z == y })
+	return y.references()
+}
+
+// references returns the runs that the layer's references name.
+func (y *layer) references() []types.Run {
+	var runs []types.Run
+	for i := range y.entries {
+		if e := &y.entries[i]; e.kind == KindReference {
+			runs = append(runs, types.UnpackRun(e.a))
+		}
+	}
+	return runs
+}
+
+// layer returns the layer of generation gen.
+func (l *Log) layer(gen types.Generation) *layer {
+	for _, y := range l.index.layers {
+		if y.generation == gen {
+			return y
+		}
+	}
+	panic(invariant.Failf("wal: no layer of generation %d", gen))
+}
+
+// Layers returns the generations that have a layer, oldest first.
+func (l *Log) Layers() []types.Generation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	gens := make([]types.Generation, len(l.index.layers))
+	for i, y := range l.index.layers {
+		gens[i] = y.generation
+	}
+	return gens
+}

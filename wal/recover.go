@@ -1,0 +1,515 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/types"
+)
+
+// Recovery is what Recover found.
+type Recovery struct {
+	Last            types.Seq // newest commit; the covered one if the log holds none
+	Record          []byte    // payload of its commit record; nil if the log holds none
+	Commits, Groups int
+	Bytes           int64      // of accepted groups
+	Rewritten       int64      // bytes of unproven log blocks that were written again
+	End             Position   // where the chain ends
+	Discarded       *Discarded // nil unless something that was meant to be the next group lies there
+}
+
+// Discarded says what lies behind the end of the log: a group that was being written when the program or the machine
+// stopped, or the newest group, damaged. No acknowledged full commit can be proven to have been in it.
+type Discarded struct {
+	Offset int64 // in the log file
+	First  types.Seq
+	Reason string
+}
+
+type recoverState uint8
+
+const (
+	recoverOpen    recoverState = iota // work: submit the open
+	recoverOpens                       // await: the file is being opened
+	recoverHeaders                     // await: header blocks are being read
+	recoverStart                       // work: find the start
+	recoverFollow                      // work: a link, a group, or the end
+	recoverPiece                       // work: the rest of a group in the next segment
+	recoverAhead                       // work: look for proof of later commits
+	recoverLoad                        // await: a segment is being read
+	recoverRewrite                     // await: unproven log blocks are being written
+	recoverSync                        // await
+	recoverEnded                       // end
+)
+
+// Recover is a machine that reads the log back: the algorithm, step by step, is in the package's documentation. It ends
+// with the log ready for reads, and, unless it was opened read-only, for groups.
+//
+//	open --> headers --> start --> follow <--> piece
+//	                                 |  ^        |      (each may go through load)
+//	                                 v  +--------+
+//	                               ahead --> rewrite --> sync --> done
+type Recover struct {
+	log      *Log
+	start    Start
+	gen      types.Generation
+	covered  types.Seq
+	readOnly bool
+
+	state recoverState
+	open  io.Opening
+	io    io.Completion
+
+	headers []foundHeader
+	group   io.CompletionGroup
+	reads   []io.Completion
+	bufs    []byte // of the header blocks' first bytes
+	asked   int    // headers asked for
+
+	then   recoverState // behind load
+	want   int          // place to load
+	loaded int          // place whose bytes are in buf; -1: none
+	buf    []byte
+
+	// The chain: place and offset of P, its value, the last commit accepted.
+	place    int
+	offset   int64
+	chain    uint64
+	last     types.Seq
+	places   uint32 // that the file must have
+	parser   groupParser
+	header   groupHeader
+	from     end // where the group being read starts
+	result   Recovery
+	spans    []seqSpan
+	durable  types.Seq // proven
+	unproven []rawBlocks
+	pending  []rawBlocks // of the group being read
+	ahead    int         // next place to look ahead in
+	limits   uint64
+}
+
+// foundHeader is a segment's header as found.
+type foundHeader struct {
+	h        segmentHeader
+	ok       bool // valid, and of this database
+	followed bool
+	raw      [segHeaderSize]byte
+}
+
+// rawBlocks are log blocks as they were read and checked, for writing them again.
+type rawBlocks struct {
+	needed types.Seq // they are proven once this commit is known durable
+	offset int64
+	bytes  []byte
+}
+
+// headersAtOnce bounds the reads under way for headers.
+const headersAtOnce = 64
+
+// Start makes m recover the log that the meta block's start names, for generation gen that covers commits up to covered. pages
+// bounds the page ids that one group may free: no honest log frees more than the file has blocks.
+func (m *Recover) Start(l *Log, start Start, gen types.Generation, covered types.Seq, pages uint64, readOnly bool) {
+	*m = Recover{
+		log: l, start: start, gen: gen, covered: covered, readOnly: readOnly, limits: pages,
+		loaded: -1, last: covered, durable: covered, places: start.Places,
+	}
+}
+
+// Step goes on with recovery.
+func (m *Recover) Step() (types.IOResult[Recovery], error) {
+	for {
+		var wait *io.Completion
+		var err error
+		switch m.state {
+		case recoverOpen:
+			m.submitOpen()
+		case recoverOpens:
+			wait, err = m.opened()
+		case recoverHeaders:
+			wait, err = m.readHeaders()
+		case recoverStart:
+			err = m.findStart()
+		case recoverFollow:
+			err = m.follow()
+		case recoverPiece:
+			err = m.piece()
+		case recoverAhead:
+			err = m.lookAhead()
+		case recoverLoad:
+			wait, err = m.load()
+		case recoverRewrite:
+			wait, err = m.rewrite()
+		case recoverSync:
+			if wait, err = m.await(); wait == nil && err == nil {
+				m.finish()
+				return types.Done(m.result)
+			}
+		default:
+			panic(invariant.Failf("wal: Recover stepped in state %d", m.state))
+		}
+		if err != nil {
+			return types.Fail[Recovery](m.Abort(err))
+		}
+		if wait != nil {
+			return types.Wait[Recovery](wait)
+		}
+		if m.state == recoverEnded {
+			return types.Done(m.result)
+		}
+	}
+}
+
+// await returns m.io while it is unfinished, and readies it for its next use when it is.
+func (m *Recover) await() (*io.Completion, error) {
+	if !m.io.Done() {
+		return &m.io, nil
+	}
+	if err := m.io.Err(); err != nil {
+		return nil, err
+	}
+	m.io.Reset()
+	return nil, nil
+}
+
+// submitOpen opens the log file.
+func (m *Recover) submitOpen() {
+	m.open = io.Opening{Path: m.log.cfg.Path}
+	if !m.readOnly {
+		m.open.Flag = io.OpenWrite
+	}
+	m.state = recoverOpens
+	m.log.cfg.IO.Open(&m.io, &m.open)
+}
+
+// opened checks the geometry and makes room for the headers.
+func (m *Recover) opened() (*io.Completion, error) {
+	l := m.log
+	if !m.io.Done() {
+		return &m.io, nil
+	}
+	if err := m.io.Err(); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %s: %w", types.ErrLogMissing, l.name, err)
+		}
+		return nil, err
+	}
+	m.io.Reset()
+	l.setFile(m.open.File)
+	size := m.open.Size
+	m.open.File = nil
+	l.geo = geometry{first: int64(m.start.FirstSegment), size: int64(m.start.Segment)}
+	place := int(m.start.Place)
+	switch {
+	case !l.geo.valid(l.cfg.PageSize) ||
+		m.start.Offset < l.geo.start(place)+LogBlockSize || m.start.Offset > l.geo.end(place) ||
+		m.start.Offset%LogBlockSize != 0:
+		return nil, l.corruptf(m.start.Offset, "the meta block's start of the log is out of range")
+	case place >= l.geo.places(size):
+		return nil, fmt.Errorf("%w: %s has %d bytes and the log starts at %d",
+			types.ErrLogMismatch, l.name, size, m.start.Offset)
+	}
+	n := l.geo.places(size)
+	m.headers = make([]foundHeader, n)
+	m.bufs = make([]byte, headersAtOnce*segHeaderSize)
+	m.reads = make([]io.Completion, headersAtOnce)
+	m.parser.pageSize, m.parser.freedMax = l.cfg.PageSize, m.limits
+	m.state = recoverHeaders
+	return nil, nil
+}
+
+// readHeaders reads the headers of all segments, some at once.
+func (m *Recover) readHeaders() (*io.Completion, error) {
+	l := m.log
+	if c := m.group.Completion(); !c.Idle() {
+		if !c.Done() {
+			return c, nil
+		}
+		if err := c.Err(); err != nil {
+			return nil, err
+		}
+		n := min(headersAtOnce, len(m.headers)-m.asked)
+		for i := range n {
+			place := m.asked + i
+			f := &m.headers[place]
+			copy(f.raw[:], m.bufs[i*segHeaderSize:])
+			var err error
+			if f.h, f.ok, err = decodeSegmentHeader(f.raw[:], uint32(place), l.geo); err != nil {
+				return nil, err
+			}
+		}
+		m.asked += n
+		m.group.Reset()
+	}
+	if m.asked == len(m.headers) {
+		m.state = recoverStart
+		return nil, nil
+	}
+	m.group.Start("the headers of the log's segments")
+	for i := range min(headersAtOnce, len(m.headers)-m.asked) {
+		c := &m.reads[i]
+		c.Reset()
+		m.group.Add(c)
+		l.file.Read(c, m.bufs[i*segHeaderSize:(i+1)*segHeaderSize], l.geo.start(m.asked+i))
+	}
+	m.group.Build()
+	return nil, nil
+}
+
+// findStart checks that the log is the one that the meta block names.
+func (m *Recover) findStart() error {
+	l := m.log
+	for place := range m.headers {
+		f := &m.headers[place]
+		if f.ok && f.h.database != l.cfg.Database {
+			if place == int(m.start.Place) {
+				return fmt.Errorf("%w: %s is the log of another database", types.ErrLogMismatch, l.name)
+			}
+			f.ok = false
+		}
+		if f.ok && f.h.generation > m.gen {
+			return l.corruptf(l.geo.start(place), "segment written when generation %d was durable; the meta block is of %d",
+				f.h.generation, m.gen)
+		}
+	}
+	f := &m.headers[m.start.Place]
+	if !f.ok {
+		return l.corruptf(l.geo.start(int(m.start.Place)), "no valid header in the segment where the log starts")
+	}
+	if f.h.epoch != m.start.Epoch || f.h.serial != m.start.Serial {
+		return fmt.Errorf("%w: %s starts with segment %x/%d, the database needs %x/%d", types.ErrLogMismatch,
+			l.name, f.h.epoch, f.h.serial, m.start.Epoch, m.start.Serial)
+	}
+	f.followed = true
+	m.place, m.offset, m.chain = int(m.start.Place), m.start.Offset, m.start.Chain
+	m.state = recoverFollow
+	return nil
+}
+
+// successor returns the place of the segment whose header names the given end as its predecessor's, or -1.
+func (m *Recover) successor(l link, carried bool) (int, error) {
+	found := -1
+	for place := range m.headers {
+		f := &m.headers[place]
+		if !f.ok || f.followed || f.h.previous != l || (f.h.carry > 0) != carried {
+			continue
+		}
+		if found >= 0 {
+			return -1, m.log.corruptf(m.log.geo.start(place), "two segments go on from the same place")
+		}
+		found = place
+	}
+	return found, nil
+}
+
+// here returns the link that a successor from the current place and offset would have.
+func (m *Recover) here(offset int64) link {
+	h := &m.headers[m.place].h
+	return link{h.epoch, h.serial, offset, m.chain}
+}
+
+// needs makes sure that the segment at place is in buf before the machine goes on in the state then.
+func (m *Recover) needs(place int, then recoverState) bool {
+	if m.loaded == place {
+		return true
+	}
+	m.want, m.then = place, then
+	m.state = recoverLoad
+	n := m.log.geo.length(place)
+	if int64(cap(m.buf)) < n {
+		m.buf = make([]byte, max(m.log.geo.first, m.log.geo.size))
+	}
+	m.buf, m.loaded = m.buf[:n], -1
+	m.log.file.Read(&m.io, m.buf, m.log.geo.start(place))
+	return false
+}
+
+// load waits for a segment's bytes.
+func (m *Recover) load() (*io.Completion, error) {
+	wait, err := m.await()
+	if wait == nil && err == nil {
+		m.loaded, m.state = m.want, m.then
+	}
+	return wait, err
+}
+
+// follow goes on from the end of the chain: to a linked segment, or over the first piece of a group, or to the end.
+func (m *Recover) follow() error {
+	l := m.log
+	next, err := m.successor(m.here(m.offset), false)
+	if err != nil {
+		return err
+	}
+	if next >= 0 {
+		m.enter(next, &m.unproven)
+		m.offset = l.geo.start(next) + LogBlockSize
+		return nil
+	}
+	if m.offset == l.geo.end(m.place) {
+		m.stop("", 0)
+		return nil
+	}
+	if !m.needs(m.place, recoverFollow) {
+		return nil
+	}
+	raw := m.buf[m.offset-l.geo.start(m.place):]
+	h, ok, err := decodeGroupHeader(raw)
+	if err != nil {
+		return err
+	}
+	seg := &m.headers[m.place].h
+	if !ok || h.epoch != seg.epoch || h.serial != seg.serial || h.offset != m.offset || h.previous != m.chain {
+		if !ok && m.looksLikeNext(raw) {
+			m.stop("its header is damaged", m.last+1)
+		} else {
+			m.stop("", 0)
+		}
+		return nil
+	}
+	if h.length > l.geo.end(len(m.headers)-1) {
+		m.stop("it is longer than the log", h.first)
+		return nil
+	}
+	m.header = h
+	m.from = end{Position{seg.epoch, seg.serial, m.offset}, m.place, m.chain}
+	m.pending = m.pending[:0]
+	m.parser.start(h, raw)
+	return m.take(m.offset, raw)
+}
+
+// looksLikeNext reports whether the bytes at the end of the chain were meant to be the next group's header, though they are
+// not valid: enough of its fields are right.
+func (m *Recover) looksLikeNext(raw []byte) bool {
+	le := binary.LittleEndian
+	h := &m.headers[m.place].h
+	right := 0
+	for _, ok := range []bool{
+		string(raw[:len(groupMagic)]) == groupMagic,
+		le.Uint64(raw[groupEpochOff:]) == h.epoch,
+		le.Uint64(raw[groupOffsetOff:]) == uint64(m.offset),
+		le.Uint64(raw[groupPreviousOff:]) == m.chain,
+	} {
+		if ok {
+			right++
+		}
+	}
+	return right >= 2
+}
+
+// enter goes on in the segment at place, whose header block becomes part of what may have to be written again.
+func (m *Recover) enter(place int, to *[]rawBlocks) {
+	f := &m.headers[place]
+	f.followed = true
+	block := make([]byte, LogBlockSize)
+	copy(block, f.raw[:])
+	*to = append(*to, rawBlocks{needed: m.last + 1, offset: m.log.geo.start(place), bytes: block})
+	m.place = place
+}
+
+// take gives the parser the piece of the group that starts at offset in the current segment, whose bytes from there are raw.
+func (m *Recover) take(offset int64, raw []byte) error {
+	l := m.log
+	n := min(m.parser.left, int64(len(raw)))
+	seg := &m.headers[m.place].h
+	m.parser.piece(Position{seg.epoch, seg.serial, offset}, m.place, raw[:n])
+	blocks := raw[:alignUp(n, LogBlockSize)]
+	m.pending = append(m.pending, rawBlocks{needed: m.header.first, offset: offset, bytes: append([]byte(nil), blocks...)})
+	m.offset = offset + int64(len(blocks))
+	if m.parser.left > 0 {
+		next, err := m.successor(link{seg.epoch, seg.serial, l.geo.end(m.place), m.chain}, true)
+		if err != nil {
+			return err
+		}
+		if next < 0 {
+			m.reject("its continuation is missing")
+			return nil
+		}
+		if m.headers[next].h.carry != min(m.parser.left, l.geo.length(next)-LogBlockSize) {
+			m.reject("its continuation is of another length")
+			return nil
+		}
+		m.enter(next, &m.pending)
+		m.state = recoverPiece
+		return nil
+	}
+	return m.accept()
+}
+
+// piece goes on with a group in the segment that was entered.
+func (m *Recover) piece() error {
+	if !m.needs(m.place, recoverPiece) {
+		return nil
+	}
+	return m.take(m.log.geo.start(m.place)+LogBlockSize, m.buf[LogBlockSize:])
+}
+
+// reject leaves the group that was being read out: the log ends where it starts. Segments that were entered for it are
+// not part of the chain.
+func (m *Recover) reject(reason string) {
+	for i := range m.pending {
+		if place := m.log.geo.place(m.pending[i].offset); place != m.from.place {
+			m.headers[place].followed = false
+		}
+	}
+	m.place, m.offset, m.chain = m.from.place, m.from.at.Offset, m.from.chain
+	m.stop(reason, m.header.first)
+}
+
+// accept takes a whole group into the chain.
+func (m *Recover) accept() error {
+	l := m.log
+	if !m.parser.valid() {
+		m.reject("its checksum is wrong")
+		return nil
+	}
+	if problem, offset := m.parser.parsed(); problem != "" {
+		return l.corruptf(offset, "group that was written whole does not parse: %s", problem)
+	}
+	h := &m.header
+	if h.first != m.last+1 {
+		return l.corruptf(h.offset, "group starts with commit %d, the log has come to %d", h.first, m.last)
+	}
+	if h.generation > m.gen {
+		return l.corruptf(h.offset, "group written when generation %d was durable; the meta block is of %d", h.generation, m.gen)
+	}
+	if h.durable > m.last {
+		return l.corruptf(h.offset, "group says that commit %d was durable, the log has come to %d", h.durable, m.last)
+	}
+	for _, e := range m.parser.entries {
+		l.index.layers[0].add(e)
+	}
+	m.spans = append(m.spans, m.parser.spans...)
+	m.last = h.first + types.Seq(h.commits) - 1
+	m.chain = h.chain
+	m.result.Record = m.parser.record
+	m.result.Groups++
+	m.result.Commits += int(h.commits)
+	m.result.Bytes += h.length
+	m.durable = max(m.durable, h.durable)
+	m.places = h.places
+	m.unproven = append(m.unproven, m.pending...)
+	keep := m.unproven[:0]
+	for _, b := range m.unproven {
+		if b.needed > m.durable {
+			keep = append(keep, b)
+		}
+	}
+	clear(m.unproven[len(keep):])
+	m.unproven = keep
+	m.state = recoverFollow
+	return nil
+}
+
+// stop ends the chain at the current place and offset, and goes on to look ahead.
+func (m *Recover) stop(reason string, first types.Seq) {
+	if reason != "" {
+		m.result.Discarded = &Discarded{Offset: m.offset, First: first, Reason: reason}
+	}
+	m.pending = nil
+	m.ahead = -1
+	m.state = recoverAhead
+}
