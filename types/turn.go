@@ -3,8 +3,8 @@ package types
 import (
 	"sync"
 
-	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/io"
 )
 
 // Turn is a lock whose holder may wait for I/O: the writer's turn, the one checkpoint, the length of a file. It is handed
@@ -60,10 +60,10 @@ func (t *Turn) Acquire(k *TurnTicket, reason string) *io.Completion {
 // ticket that is neither is left alone, so every path of an Abort may call it.
 func (t *Turn) Release(k *TurnTicket) {
 	t.mu.Lock()
-	var next *TurnTicket
+	var wake *io.Completion
 	switch {
 	case t.holder == k:
-		next = t.first
+		next := t.first
 		t.holder = next
 		if next != nil {
 			t.first = next.next
@@ -72,6 +72,7 @@ func (t *Turn) Release(k *TurnTicket) {
 			}
 			next.next, next.waiting = nil, false
 			t.queued--
+			wake = next.wake // next may be waiting again, on another one, before this one is finished
 		}
 	case k.waiting:
 		t.remove(k)
@@ -80,8 +81,8 @@ func (t *Turn) Release(k *TurnTicket) {
 		return
 	}
 	t.mu.Unlock()
-	if next != nil {
-		next.wake.Finish(0, nil)
+	if wake != nil {
+		wake.Finish(0, nil)
 	}
 }
 

@@ -15,6 +15,7 @@
 //	epoch       64 random bits, new at each writable open, so that no two opens can write the same group
 //	chain       checksum over everything since the log began: of the chain before and a group's bytes
 //	generation  a completed checkpoint of the database file
+//	meta write  a completed write of a meta block; numbered, so that what is newer can be told
 //	durable     newest commit that is known to be on stable storage
 //	visible     newest commit that new readers see; may be ahead of durable for relaxed commits, and moves
 //	            in commit order, as each commit meets its own durability class
@@ -61,30 +62,35 @@
 //	sync the database file                   needs-log         header             needs-log, an empty log
 //	first group                              needs-log         group              as in the table above
 //
-// No group is written before the meta block is durable. That is what makes a clean file beside a log with a group whose
-// last commit the file does not have an error (the file was restored from an older copy) and not a judgement call.
+// No group is written before the meta block is durable, and each carries the newest durable meta write. So a group beside a
+// clean file says for sure which of the two is older: if its meta write is above the file's, the file was restored from an
+// older copy, which is an error; else the file was made clean after the group, and the log is ignored.
 //
 // # Recovery
 //
-// Input: the meta block's log start {epoch, serial, place, offset, chain}, its generation G and the newest commit X that
-// it covers. All reads are of whole segments. An I/O error ends recovery as an error; it is not a tear.
+// Input: the meta block's log start {epoch, serial, place, offset, chain, places}, its write number W and the newest commit
+// X that it covers. All reads are of whole segments. An I/O error ends recovery as an error; it is not a tear.
 //
 //  1. Read the header block of every segment. A header that is invalid, or of another database id, makes its segment
-//     unknown. A valid header with a generation above G is damage: the meta block that was found is not the newest.
-//  2. The start segment must be there, with its epoch and serial at its place; else ErrLogMissing (no such file) or
-//     ErrLogMismatch (another log, an older or a newer one). Position P := the start.
+//     unknown.
+//  2. The start segment must be there, with its epoch and serial at its place; else ErrLogMissing (no such file),
+//     ErrLogMismatch (another log, an older or a newer one) or CorruptError (its header is damaged). A header that
+//     carries a meta write above W says that the meta block that was found is not the newest: ErrLogMismatch and
+//     CorruptError both. Position P := the start.
 //  3. At P in segment S with chain C:
 //     a. If a header names {S, P's offset, C} as its predecessor's end with carry 0, P := the first log block
 //     behind that header. A link wins over whatever lies at P: S was abandoned there. Two such headers are damage.
 //     b. Else, if a valid group starts at P (group.go says when), and all of its pieces are there, it is accepted:
-//     its frames above X go to the index, P := the first log block behind its end, C := its chain.
+//     its frames above X go to the index, P := the first log block behind its end, C := its chain. A meta write
+//     above W is as in 2.
 //     c. Else the log ends at P.
-//  4. Look ahead, so that rot is not taken for a tear. Group headers are searched at every log block of S from P on, and
-//     in every segment that was not followed and whose header is unknown or has a serial above S's. A group header
-//     that is valid alone, of this database's history (its epoch and serial belong to the segment that it lies in, or
-//     that segment's header is unknown), proves damage if its durable is above the last commit that was accepted, or
-//     its generation above G: CorruptError at P.
-//     A group whose durable is not above that was never acknowledged together with what stopped the chain.
+//  4. Look ahead, so that neither rot nor a lost write is taken for a tear. Group headers are searched at every log block
+//     of S from P on, and of every segment that was not followed. One that is valid alone proves damage if its durable
+//     is above the last commit that was accepted (CorruptError at P), or its meta write above W. Groups of earlier
+//     uses, and of forks that were left behind, only say what was true then. If no group was accepted, the groups
+//     before P in S must lead to C. The file must have the places that the last accepted group, or the start, says.
+//     What vanishes without a proof was in the newest sync: the newest group, or, where relaxed commits were written
+//     without a sync, the groups since the sync before. Recovery.Discarded tells that something lies there.
 //  5. Unproven is what follows the last commit that an accepted group, or the meta block, calls durable: normally the
 //     newest group. Its log blocks, with the header blocks of segments that begin in it, are written again, from the
 //     bytes that were checked, at the same place, and synced, before anything that was recovered is served. They are
@@ -94,7 +100,7 @@
 //  6. The first write of this open starts a new segment with a fresh epoch behind P. What lies behind P in S is never
 //     written again while S is in use, so that a torn group stays torn.
 //
-// A read-only open does steps 1 to 4 and writes nothing.
+// A read-only open does steps 1 to 4 and writes nothing: what it serves of the unproven part, a power cut may yet take.
 //
 //	recovery step             written                   after a cut behind this row
 //	scan, look ahead          nothing                   the same input

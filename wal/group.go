@@ -33,12 +33,12 @@ import (
 //	    32     8  length      bytes of all pieces, from this header to the end of the last frame
 //	    40     8  first       seq of its first commit; the ones behind follow without a gap
 //	    48     8  durable     newest commit known durable when it was written; below first
-//	    56     8  generation  newest durable one when it was written
+//	    56     8  meta write  number of the newest durable meta write when it was written
 //	    64     8  previous    chain value before this group
 //	    72     8  chain       XXH64 of: bytes 0-71 and 80-87, then every byte from 96 to the length's end, piece by piece
 //	    80     4  places      segments that the file had when it was written, as far as the log counted on them
 //	    84     4  zero
-//	    88     8  checksum    XXH64 of bytes 0-87: the header can be verified alone
+//	    88     8  checksum    XXH64 of bytes 0-87 and the database id: the header can be verified alone
 //
 // A group is valid at a position {segment, offset} with chain C when its header's checksum, magic and zeroes are right,
 // epoch, serial and offset are the position's, previous is C, length fits the log, for each further piece there is a
@@ -51,20 +51,20 @@ import (
 const (
 	groupMagic = "PGR\x01"
 
-	groupMagicOff      = 0
-	groupCommitsOff    = 4
-	groupEpochOff      = 8
-	groupSerialOff     = 16
-	groupOffsetOff     = 24
-	groupLengthOff     = 32
-	groupFirstOff      = 40
-	groupDurableOff    = 48
-	groupGenerationOff = 56
-	groupPreviousOff   = 64
-	groupChainOff      = 72
-	groupPlacesOff     = 80
-	groupChecksumOff   = 88
-	groupHeaderSize    = 96
+	groupMagicOff     = 0
+	groupCommitsOff   = 4
+	groupEpochOff     = 8
+	groupSerialOff    = 16
+	groupOffsetOff    = 24
+	groupLengthOff    = 32
+	groupFirstOff     = 40
+	groupDurableOff   = 48
+	groupMetaWriteOff = 56
+	groupPreviousOff  = 64
+	groupChainOff     = 72
+	groupPlacesOff    = 80
+	groupChecksumOff  = 88
+	groupHeaderSize   = 96
 )
 
 // Fails to compile unless the last field ends exactly at the header's end.
@@ -78,7 +78,7 @@ type groupHeader struct {
 	length        int64
 	first         types.Seq
 	durable       types.Seq
-	generation    types.Generation
+	metaWrite     uint64
 	previous      uint64
 	chain         uint64
 	places        uint32
@@ -96,44 +96,53 @@ func (h *groupHeader) encode(buf []byte) {
 	le.PutUint64(buf[groupLengthOff:], uint64(h.length))
 	le.PutUint64(buf[groupFirstOff:], uint64(h.first))
 	le.PutUint64(buf[groupDurableOff:], uint64(h.durable))
-	le.PutUint64(buf[groupGenerationOff:], uint64(h.generation))
+	le.PutUint64(buf[groupMetaWriteOff:], h.metaWrite)
 	le.PutUint64(buf[groupPreviousOff:], h.previous)
 	le.PutUint32(buf[groupPlacesOff:], h.places)
 }
 
 // sealGroup writes the chain value and the header's own checksum.
-func sealGroup(buf []byte, chain uint64) {
+func sealGroup(buf []byte, chain uint64, database [16]byte) {
 	le := binary.LittleEndian
 	le.PutUint64(buf[groupChainOff:], chain)
-	le.PutUint64(buf[groupChecksumOff:], xxhash.Sum64(buf[:groupChecksumOff]))
+	le.PutUint64(buf[groupChecksumOff:], groupSum(buf, database))
+}
+
+// groupSum is the checksum of a group header. The database id keeps other databases' groups, and pages of users that look
+// like a group, from being taken for this history's.
+func groupSum(buf []byte, database [16]byte) uint64 {
+	var b [groupChecksumOff + 16]byte
+	copy(b[:], buf[:groupChecksumOff])
+	copy(b[groupChecksumOff:], database[:])
+	return xxhash.Sum64(b[:])
 }
 
 // decodeGroupHeader reads a group header that can be verified alone; whether it belongs where it lies is the caller's
 // to check. err is ErrVersion for one of another version.
-func decodeGroupHeader(buf []byte) (h groupHeader, ok bool, err error) {
+func decodeGroupHeader(buf []byte, database [16]byte) (h groupHeader, ok bool, err error) {
 	le := binary.LittleEndian
 	last := len(groupMagic) - 1
 	if string(buf[:last]) != groupMagic[:last] {
 		return h, false, nil
 	}
-	if le.Uint64(buf[groupChecksumOff:]) != xxhash.Sum64(buf[:groupChecksumOff]) {
+	if le.Uint64(buf[groupChecksumOff:]) != groupSum(buf, database) {
 		return h, false, nil
 	}
 	if buf[last] != groupMagic[last] {
 		return h, false, fmt.Errorf("log group: %w %d", types.ErrVersion, buf[last])
 	}
 	h = groupHeader{
-		commits:    le.Uint32(buf[groupCommitsOff:]),
-		epoch:      le.Uint64(buf[groupEpochOff:]),
-		serial:     le.Uint64(buf[groupSerialOff:]),
-		offset:     int64(le.Uint64(buf[groupOffsetOff:])),
-		length:     int64(le.Uint64(buf[groupLengthOff:])),
-		first:      types.Seq(le.Uint64(buf[groupFirstOff:])),
-		durable:    types.Seq(le.Uint64(buf[groupDurableOff:])),
-		generation: types.Generation(le.Uint64(buf[groupGenerationOff:])),
-		previous:   le.Uint64(buf[groupPreviousOff:]),
-		chain:      le.Uint64(buf[groupChainOff:]),
-		places:     le.Uint32(buf[groupPlacesOff:]),
+		commits:   le.Uint32(buf[groupCommitsOff:]),
+		epoch:     le.Uint64(buf[groupEpochOff:]),
+		serial:    le.Uint64(buf[groupSerialOff:]),
+		offset:    int64(le.Uint64(buf[groupOffsetOff:])),
+		length:    int64(le.Uint64(buf[groupLengthOff:])),
+		first:     types.Seq(le.Uint64(buf[groupFirstOff:])),
+		durable:   types.Seq(le.Uint64(buf[groupDurableOff:])),
+		metaWrite: le.Uint64(buf[groupMetaWriteOff:]),
+		previous:  le.Uint64(buf[groupPreviousOff:]),
+		chain:     le.Uint64(buf[groupChainOff:]),
+		places:    le.Uint32(buf[groupPlacesOff:]),
 	}
 	ok = h.commits > 0 && h.offset >= 0 && h.length >= groupHeaderSize+frameHeaderSize && h.length < 1<<50 &&
 		h.durable < h.first && allZero(buf[groupPlacesOff+4:groupChecksumOff])

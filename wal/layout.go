@@ -64,7 +64,7 @@ func (g *layout) build(l *Log, commits []*Commit) {
 	header := g.take(groupHeaderSize)
 	g.header = groupHeader{
 		commits: uint32(len(commits)), epoch: seg.epoch, serial: seg.serial, offset: g.offset,
-		first: commits[0].seq, durable: l.durable, generation: l.generation, previous: l.chain,
+		first: commits[0].seq, durable: l.durable, metaWrite: l.metaWrite, previous: l.chain,
 		places: uint32(l.promised),
 	}
 	g.append(header)
@@ -130,7 +130,7 @@ func (g *layout) begin(from link) {
 	g.begun = append(g.begun, begunSegment{
 		header: segmentHeader{
 			firstSize: uint32(l.geo.first), size: uint32(l.geo.size), database: l.cfg.Database,
-			epoch: s.epoch, serial: s.serial, place: uint32(s.place), generation: l.generation, previous: from,
+			epoch: s.epoch, serial: s.serial, place: uint32(s.place), metaWrite: l.metaWrite, previous: from,
 		},
 		block: block, from: g.length,
 	})
@@ -219,7 +219,7 @@ func (g *layout) seal(header []byte) {
 		}
 	}
 	chain := d.Sum64()
-	sealGroup(header, chain)
+	sealGroup(header, chain, l.cfg.Database)
 	for i := range g.begun {
 		b := &g.begun[i]
 		if b.from > 0 {

@@ -110,7 +110,7 @@ func (m *Create) write() {
 	epoch := l.newEpoch()
 	h := segmentHeader{
 		firstSize: uint32(l.geo.first), size: uint32(l.geo.size), database: l.cfg.Database,
-		epoch: epoch, serial: 1, generation: l.generation, previous: link{chain: firstChain(l.cfg.Database)},
+		epoch: epoch, serial: 1, metaWrite: l.metaWrite, previous: link{chain: firstChain(l.cfg.Database)},
 	}
 	block := make([]byte, l.geo.first)
 	h.encode(block)

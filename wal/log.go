@@ -83,10 +83,10 @@ type Log struct {
 	proven   int // what the last durable group or meta block says of them: fewer are damage
 	fileEnd  int64
 
-	at         Position // where the next group starts
-	chain      uint64   // there
-	synced     end      // behind the group of the durable commit
-	generation types.Generation
+	at        Position // where the next group starts
+	chain     uint64   // there
+	synced    end      // behind the group of the durable commit
+	metaWrite uint64   // number of the newest durable meta write
 
 	durable, visible, queued types.Seq
 	written                  types.Seq
@@ -103,7 +103,6 @@ type Log struct {
 	flush   flush
 	leader  *Wait // steps the flush
 	waiters waitList
-	growing bool
 	resize  types.Turn // the file's length
 	digest  xxhash.Digest
 	stats   Stats
@@ -145,8 +144,7 @@ func New(cfg Config, gen types.Generation, covered types.Seq) *Log {
 		geo:  defaultGeometry(cfg.PageSize, cfg.FirstSegment, cfg.Segment),
 		name: path.Base(cfg.Path),
 
-		generation: gen,
-		durable:    covered, visible: covered, queued: covered, written: covered,
+		durable: covered, visible: covered, queued: covered, written: covered,
 	}
 	l.spare = alignUp(int64(groupHeaderSize+spareFrames*maxFrame(cfg.PageSize)), LogBlockSize)
 	l.index.layers = []*layer{newLayer(gen)}
@@ -189,11 +187,11 @@ func (l *Log) UnsyncedBytes() int64 {
 	return l.unsynced
 }
 
-// SetGeneration tells the newest durable generation, which headers and groups carry from now on.
-func (l *Log) SetGeneration(gen types.Generation) {
+// SetMeta tells the number of the newest durable meta write, which headers and groups carry from now on.
+func (l *Log) SetMeta(write uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.generation = gen
+	l.metaWrite = write
 }
 
 // Fix returns the newest durable commit and the position behind its group: what a checkpoint takes as its end.

@@ -56,7 +56,7 @@ const (
 type Recover struct {
 	log      *Log
 	start    Start
-	gen      types.Generation
+	write    uint64 // number of the meta write
 	covered  types.Seq
 	readOnly bool
 
@@ -111,11 +111,11 @@ type rawBlocks struct {
 // headersAtOnce bounds the reads under way for headers.
 const headersAtOnce = 64
 
-// Start makes m recover the log that the meta block's start names, for generation gen that covers commits up to covered. pages
-// bounds the page ids that one group may free: no honest log frees more than the file has blocks.
-func (m *Recover) Start(l *Log, start Start, gen types.Generation, covered types.Seq, pages uint64, readOnly bool) {
+// Start makes m recover the log that the start of meta write number write names, whose generation covers commits up to
+// covered. pages bounds the page ids that one group may free: no honest log frees more than the file has blocks.
+func (m *Recover) Start(l *Log, start Start, write uint64, covered types.Seq, pages uint64, readOnly bool) {
 	*m = Recover{
-		log: l, start: start, gen: gen, covered: covered, readOnly: readOnly, limits: pages,
+		log: l, start: start, write: write, covered: covered, readOnly: readOnly, limits: pages,
 		loaded: -1, last: covered, durable: covered, places: start.Places,
 	}
 }
@@ -271,10 +271,6 @@ func (m *Recover) findStart() error {
 			}
 			f.ok = false
 		}
-		if f.ok && f.h.generation > m.gen {
-			return l.corruptf(l.geo.start(place), "segment written when generation %d was durable; the meta block is of %d",
-				f.h.generation, m.gen)
-		}
 	}
 	f := &m.headers[m.start.Place]
 	if !f.ok {
@@ -284,10 +280,22 @@ func (m *Recover) findStart() error {
 		return fmt.Errorf("%w: %s starts with segment %x/%d, the database needs %x/%d", types.ErrLogMismatch,
 			l.name, f.h.epoch, f.h.serial, m.start.Epoch, m.start.Serial)
 	}
+	for place := range m.headers {
+		if h := &m.headers[place]; h.ok && h.h.metaWrite > m.write {
+			return m.outdated(l.geo.start(place), h.h.metaWrite)
+		}
+	}
 	f.followed = true
 	m.place, m.offset, m.chain = int(m.start.Place), m.start.Offset, m.start.Chain
 	m.state = recoverFollow
 	return nil
+}
+
+// outdated says that the log was written beside a newer meta block than the one that was found.
+func (m *Recover) outdated(offset int64, write uint64) error {
+	return fmt.Errorf("%w: %w", types.ErrLogMismatch, m.log.corruptf(offset,
+		"written when meta write %d was durable, the newest one found is %d: that block is damaged, or the database file is an older copy",
+		write, m.write))
 }
 
 // successor returns the place of the segment whose header names the given end as its predecessor's, or -1.
@@ -357,7 +365,7 @@ func (m *Recover) follow() error {
 		return nil
 	}
 	raw := m.buf[m.offset-l.geo.start(m.place):]
-	h, ok, err := decodeGroupHeader(raw)
+	h, ok, err := decodeGroupHeader(raw, l.cfg.Database)
 	if err != nil {
 		return err
 	}
@@ -473,8 +481,8 @@ func (m *Recover) accept() error {
 	if h.first != m.last+1 {
 		return l.corruptf(h.offset, "group starts with commit %d, the log has come to %d", h.first, m.last)
 	}
-	if h.generation > m.gen {
-		return l.corruptf(h.offset, "group written when generation %d was durable; the meta block is of %d", h.generation, m.gen)
+	if h.metaWrite > m.write {
+		return m.outdated(h.offset, h.metaWrite)
 	}
 	if h.durable > m.last {
 		return l.corruptf(h.offset, "group says that commit %d was durable, the log has come to %d", h.durable, m.last)

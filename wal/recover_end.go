@@ -1,57 +1,87 @@
 package wal
 
-import "github.com/pawldb/pawl/io"
+import (
+	"fmt"
 
-// lookAhead searches what lies behind the end of the chain for a group that proves that more was durable: rot, not a tear. It
-// looks at the rest of the last segment and at those that were not followed, unless their header says that they are older.
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/types"
+)
+
+// lookAhead searches what lies behind the end of the chain for a group that proves that more was durable: rot, or a write
+// that was lost, not a tear. It looks at the rest of the last segment and at all that were not followed. Groups of earlier
+// uses and of forks that were left only say what was true then, which the chain has passed.
 func (m *Recover) lookAhead() error {
 	l := m.log
-	serial := m.headers[m.place].h.serial
 	for {
 		place := m.ahead
 		from := int64(LogBlockSize)
 		switch {
 		case place < 0:
 			place, from = m.place, m.offset-l.geo.start(m.place)
-			if from == l.geo.length(place) {
-				m.ahead++
-				continue
-			}
 		case place == len(m.headers):
 			if int(m.places) > len(m.headers) {
 				return l.corruptf(l.geo.end(len(m.headers)-1), "the log has %d segments; there were %d when commit %d was written",
 					len(m.headers), m.places, m.last)
 			}
 			return m.prepareRewrite()
-		case m.headers[place].followed || m.headers[place].ok && m.headers[place].h.serial <= serial:
+		case m.headers[place].followed:
 			m.ahead++
 			continue
 		}
 		if !m.needs(place, recoverAhead) {
 			return nil
 		}
-		f := &m.headers[place]
+		if m.ahead < 0 && m.result.Groups == 0 {
+			if err := m.checkBefore(); err != nil {
+				return err
+			}
+		}
 		for at := from; at < int64(len(m.buf)); at += LogBlockSize {
-			h, ok, err := decodeGroupHeader(m.buf[at:])
+			h, ok, err := decodeGroupHeader(m.buf[at:], l.cfg.Database)
 			if err != nil || !ok || h.offset != l.geo.start(place)+at {
 				continue
-			}
-			if f.ok && (h.epoch != f.h.epoch || h.serial != f.h.serial) {
-				continue // of an earlier use
 			}
 			if h.previous == m.chain && h.first == m.last+1 && m.result.Discarded == nil {
 				m.result.Discarded = &Discarded{
 					Offset: h.offset, First: h.first, Reason: "the header of its segment is damaged",
 				}
 			}
-			if h.durable > m.last || h.generation > m.gen {
-				return l.corruptf(m.offset,
-					"the log ends here with commit %d, but a group at %d says that commit %d and generation %d were durable",
-					m.last, h.offset, h.durable, h.generation)
+			if h.metaWrite > m.write {
+				return m.outdated(h.offset, h.metaWrite)
+			}
+			if h.durable > m.last {
+				return l.corruptf(m.offset, "the log ends here with commit %d, but a group at %d says that commit %d was durable",
+					m.last, h.offset, h.durable)
 			}
 		}
 		m.ahead++
 	}
+}
+
+// checkBefore makes sure, where no group follows the start, that the group before it is the one that the meta block means: a
+// log that was put back from an older copy, in the same use of its segment, has something else there. The segment of the
+// start is in buf, unless links were followed.
+func (m *Recover) checkBefore() error {
+	l := m.log
+	if m.place != int(m.start.Place) {
+		return nil
+	}
+	begin := l.geo.start(m.place)
+	carry := m.headers[m.place].h.carry
+	at, chain := LogBlockSize+alignUp(carry, LogBlockSize), uint64(0)
+	for known := false; at < m.start.Offset-begin; known = true {
+		h, ok, _ := decodeGroupHeader(m.buf[at:], l.cfg.Database)
+		if !ok || h.offset != begin+at || known && h.previous != chain {
+			return fmt.Errorf("%w: %w", types.ErrLogMismatch, l.corruptf(begin+at,
+				"no group of the chain that the meta block's start of the log continues: the log is an older copy, or damaged"))
+		}
+		at, chain = at+alignUp(h.length, LogBlockSize), h.chain
+	}
+	if chain != 0 && (at != m.start.Offset-begin || chain != m.start.Chain) {
+		return fmt.Errorf("%w: %w", types.ErrLogMismatch, l.corruptf(m.start.Offset,
+			"the group before the start of the log is not the one that the meta block means"))
+	}
+	return nil
 }
 
 // prepareRewrite submits the unproven log blocks to be written again, or ends a read-only recovery.
@@ -95,13 +125,23 @@ func (m *Recover) finish() {
 	l := m.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.segments = make([]segment, len(m.headers))
+	// Places that nobody promised may be from a growth that was cut short: they are added again, properly.
+	places := max(int(m.places), m.place+1)
+	for place := range m.headers {
+		if f := &m.headers[place]; f.followed {
+			places = max(places, place+1)
+		}
+	}
+	l.segments = make([]segment, places)
 	for place := range m.headers {
 		f := &m.headers[place]
-		l.segments[place].place = place
 		if f.ok {
 			l.serial = max(l.serial, f.h.serial)
 		}
+		if place >= places {
+			continue
+		}
+		l.segments[place].place = place
 		if f.followed {
 			l.segments[place].epoch, l.segments[place].serial = f.h.epoch, f.h.serial
 		}
@@ -113,7 +153,7 @@ func (m *Recover) finish() {
 	l.at, l.chain = m.result.End, m.chain
 	l.synced = end{l.at, m.place, m.chain}
 	l.flush.written, l.flush.places = l.synced, int(m.places)
-	l.promised, l.proven, l.fileEnd = len(m.headers), int(m.places), l.geo.end(len(m.headers)-1)
+	l.promised, l.proven, l.fileEnd = places, int(m.places), l.geo.end(len(m.headers)-1)
 	l.durable, l.visible, l.queued, l.written = m.last, m.last, m.last, m.last
 	l.record = m.result.Record
 	l.readOnly = m.readOnly

@@ -61,20 +61,28 @@ func TestRotInEveryByte(t *testing.T) {
 
 // TestCleanBesideLog shows what a clean database makes of the log file beside it.
 func TestCleanBesideLog(t *testing.T) {
-	clean := func(w *logWorld, covered types.Seq, gen types.Generation) error {
-		meta := testMeta{gen: gen, covered: covered}
+	clean := func(w *logWorld, write uint64) error {
+		meta := testMeta{gen: 1, write: write}
 		w.m.SetBytes("db", meta.encode())
 		_, _, err := reopen(t, w.m)
 		return err
 	}
 	w := newLogWorld(t, io.MemoryConfig{})
 	require.NoError(t, many(4, full(1, 2, 3))(w))
-	require.NoError(t, clean(w, 4, 2), "a log whose commits are all covered is ignored")
-	require.ErrorIs(t, clean(w, 3, 2), types.ErrLogMismatch, "a log with a newer commit is not")
+	require.NoError(t, clean(w, w.meta.write+1), "a log from before the database was made clean is ignored")
+	require.ErrorIs(t, clean(w, w.meta.write-1), types.ErrLogMismatch, "one from after that is not")
+	other := newLogWorld(t, io.MemoryConfig{})
+	other.database = [16]byte{9}
+	other.log = New(other.config(), 1, 0)
+	require.NoError(t, full(1)(other))
+	theirs, err := other.m.Bytes("db-wal")
+	require.NoError(t, err)
+	w.m.SetBytes("db-wal", theirs)
+	require.ErrorIs(t, clean(w, 1000), types.ErrLogMismatch, "nor is another database's")
 	w.m.SetBytes("db-wal", make([]byte, 30000))
-	require.NoError(t, clean(w, 1, 1), "zeroes are ignored")
+	require.NoError(t, clean(w, 1), "zeroes are ignored")
 	w.m.SetBytes("db-wal", nil)
-	require.NoError(t, clean(w, 1, 1), "an empty file is ignored")
+	require.NoError(t, clean(w, 1), "an empty file is ignored")
 }
 
 // TestLogOfAnother shows the errors for a log that is missing, too short, or not the one that the meta block names.

@@ -37,7 +37,7 @@ import (
 //	    40     8  serial      of this use; one more than the predecessor's
 //	    48     4  place       where it lies
 //	    52     4  zero
-//	    56     8  generation  newest durable one when this was written
+//	    56     8  meta write  number of the newest durable meta write when this was written
 //	    64     8  previous epoch   of the predecessor; 0 in a log's first segment
 //	    72     8  previous serial  0 in a log's first segment
 //	    80     8  previous end     offset in the file at which the predecessor's part of the chain ends: where the next
@@ -64,7 +64,7 @@ const (
 	segEpochOff      = 32
 	segSerialOff     = 40
 	segPlaceOff      = 48
-	segGenerationOff = 56
+	segMetaWriteOff  = 56
 	segPrevEpochOff  = 64
 	segPrevSerialOff = 72
 	segPrevEndOff    = 80
@@ -83,7 +83,7 @@ type segmentHeader struct {
 	database        [16]byte
 	epoch, serial   uint64
 	place           uint32
-	generation      types.Generation
+	metaWrite       uint64
 	previous        link
 	carry           int64
 }
@@ -105,7 +105,7 @@ func (h *segmentHeader) encode(buf []byte) {
 	le.PutUint64(buf[segEpochOff:], h.epoch)
 	le.PutUint64(buf[segSerialOff:], h.serial)
 	le.PutUint32(buf[segPlaceOff:], h.place)
-	le.PutUint64(buf[segGenerationOff:], uint64(h.generation))
+	le.PutUint64(buf[segMetaWriteOff:], h.metaWrite)
 	le.PutUint64(buf[segPrevEpochOff:], h.previous.epoch)
 	le.PutUint64(buf[segPrevSerialOff:], h.previous.serial)
 	le.PutUint64(buf[segPrevEndOff:], uint64(h.previous.end))
@@ -134,7 +134,7 @@ func decodeSegmentHeader(buf []byte, place uint32, g geometry) (h segmentHeader,
 	h.epoch = le.Uint64(buf[segEpochOff:])
 	h.serial = le.Uint64(buf[segSerialOff:])
 	h.place = le.Uint32(buf[segPlaceOff:])
-	h.generation = types.Generation(le.Uint64(buf[segGenerationOff:]))
+	h.metaWrite = le.Uint64(buf[segMetaWriteOff:])
 	h.previous = link{
 		epoch:  le.Uint64(buf[segPrevEpochOff:]),
 		serial: le.Uint64(buf[segPrevSerialOff:]),
@@ -144,7 +144,7 @@ func decodeSegmentHeader(buf []byte, place uint32, g geometry) (h segmentHeader,
 	h.carry = int64(le.Uint64(buf[segCarryOff:]))
 	ok = h.place == place && h.firstSize == uint32(g.first) && h.size == uint32(g.size) &&
 		h.carry >= 0 && h.carry <= g.length(int(place))-LogBlockSize &&
-		allZero(buf[segPlaceOff+4:segGenerationOff]) && allZero(buf[segCarryOff+8:segChecksumOff])
+		allZero(buf[segPlaceOff+4:segMetaWriteOff]) && allZero(buf[segCarryOff+8:segChecksumOff])
 	return h, ok, nil
 }
 

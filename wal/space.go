@@ -149,8 +149,14 @@ func (r *Reserve) Step() (types.IOResult[struct{}], error) {
 				r.state = reserveTry
 				continue
 			}
-			r.state = reserveGrow
-			l.file.Truncate(&r.io, l.geo.end(r.places-1))
+			if end := l.geo.end(r.places - 1); end > l.fileSize() {
+				r.state = reserveGrow
+				l.file.Truncate(&r.io, end)
+				continue
+			}
+			// Trim has not cut yet what PlanTrim gave up, and a durable group may still promise it.
+			r.state, r.offset = reserveZero, l.geo.start(r.from)
+			r.zero()
 
 		case reserveGrow:
 			if !r.io.Done() {
@@ -194,6 +200,13 @@ func (r *Reserve) Step() (types.IOResult[struct{}], error) {
 			panic(invariant.Failf("wal: Reserve stepped in state %d", r.state))
 		}
 	}
+}
+
+// fileSize returns the length of the file.
+func (l *Log) fileSize() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fileEnd
 }
 
 // try takes the bytes if there is room.
@@ -260,7 +273,7 @@ func (r *Reserve) grown(p io.Proof) {
 	for place := r.from; place < r.places; place++ {
 		l.segments = append(l.segments, segment{place: place})
 	}
-	l.promised, l.fileEnd = r.places, l.geo.end(r.places-1)
+	l.promised, l.fileEnd = r.places, max(l.fileEnd, l.geo.end(r.places-1))
 	l.stats.Growths++
 }
 

@@ -18,25 +18,24 @@ type StaleLog struct {
 }
 
 // CheckStale is a machine that looks at the log file beside a clean database, which does not need one. It fails with
-// types.ErrLogMismatch if that log holds a group that the database does not know: of a commit above covered, of a
-// generation above gen, or of another database. Then the file was restored from an older copy, or the log is not its own,
+// types.ErrLogMismatch if that log holds a group that the database does not know: written when a later meta write was
+// durable, or of another database. Then the file was restored from an older copy, or the log is not its own,
 // and taking the log over would destroy commits.
 type CheckStale struct {
-	log     *Log
-	gen     types.Generation
-	covered types.Seq
+	log   *Log
+	write uint64 // number of the clean meta write
 
-	state  staleState
-	look   io.Attempt // the open: a missing log is an answer
-	open   io.Opening
-	io     io.Completion
-	buf    []byte
-	offset int64
-	head   segmentHeader
-	own    bool // the first header is valid, and of this database
-	valid  bool
-	result StaleLog
-	err    error
+	state    staleState
+	look     io.Attempt // the open: a missing log is an answer
+	open     io.Opening
+	io       io.Completion
+	buf      []byte
+	offset   int64
+	valid    bool // there is a first header
+	own      bool // of this database
+	database [16]byte
+	result   StaleLog
+	err      error
 }
 
 type staleState uint8
@@ -52,10 +51,8 @@ const (
 // staleBytes is how much of an old log is read at once.
 const staleBytes = 256 << 10
 
-// Start readies the machine.
-func (m *CheckStale) Start(l *Log, gen types.Generation, covered types.Seq) {
-	*m = CheckStale{log: l, gen: gen, covered: covered}
-}
+// Start readies the machine. write is the number of the clean meta write.
+func (m *CheckStale) Start(l *Log, write uint64) { *m = CheckStale{log: l, write: write} }
 
 // Step goes on with the search.
 func (m *CheckStale) Step() (types.IOResult[StaleLog], error) {
@@ -134,29 +131,30 @@ func (m *CheckStale) close() {
 // search looks for groups in buf.
 func (m *CheckStale) search() error {
 	l := m.log
-	foreign := false
 	for at := int64(0); at < int64(len(m.buf)); at += LogBlockSize {
 		b := m.buf[at:]
 		if database, ok := segmentDatabase(b); ok && m.offset+at == 0 {
-			foreign = database != l.cfg.Database
-			m.valid, m.own = true, !foreign
+			m.valid, m.database, m.own = true, database, database == l.cfg.Database
 		}
-		h, ok, err := decodeGroupHeader(b)
+		database := l.cfg.Database
+		if m.valid {
+			database = m.database
+		}
+		h, ok, err := decodeGroupHeader(b, database)
 		if err != nil {
 			return fmt.Errorf("%s beside a database that does not need it: %w", l.name, err)
 		}
 		if !ok || h.offset != m.offset+at {
 			continue
 		}
-		last := h.first + types.Seq(h.commits) - 1
 		switch {
 		case m.valid && !m.own:
 			return fmt.Errorf("%w: %s holds commits of another database; move it away to go on",
 				types.ErrLogMismatch, l.name)
-		case last > m.covered || h.generation > m.gen:
-			return fmt.Errorf("%w: %s holds commit %d of generation %d, the database is clean at commit %d of generation %d: "+
+		case h.metaWrite > m.write:
+			return fmt.Errorf("%w: %s holds commits from %d on, written behind meta write %d; the database is clean as of meta write %d: "+
 				"it was restored from an older copy; move the log away to go on without its commits",
-				types.ErrLogMismatch, l.name, last, h.generation, m.covered, m.gen)
+				types.ErrLogMismatch, l.name, h.first, h.metaWrite, m.write)
 		}
 	}
 	return nil

@@ -24,6 +24,7 @@ type logWorld struct {
 	gen types.Generation
 
 	metaFile io.File
+	database [16]byte // zero: testDatabase
 	meta     testMeta
 
 	started  types.Seq   // newest commit that was handed to the log, or tried
@@ -41,9 +42,10 @@ type testMeta struct {
 	gen      types.Generation
 	covered  types.Seq
 	start    Start
+	write    uint64
 }
 
-const testMetaSize = 8 + 8 + 8 + 8 + 48
+const testMetaSize = 80
 
 func (m testMeta) encode() []byte {
 	le := binary.LittleEndian
@@ -61,13 +63,14 @@ func (m testMeta) encode() []byte {
 	le.PutUint32(b[60:], m.start.FirstSegment)
 	le.PutUint32(b[64:], m.start.Segment)
 	le.PutUint32(b[68:], m.start.Places)
+	le.PutUint64(b[72:], m.write)
 	return b
 }
 
 func decodeTestMeta(b []byte) testMeta {
 	le := binary.LittleEndian
 	return testMeta{
-		needsLog: b[0] == 1, gen: types.Generation(le.Uint64(b[8:])), covered: types.Seq(le.Uint64(b[16:])),
+		needsLog: b[0] == 1, write: le.Uint64(b[72:]), gen: types.Generation(le.Uint64(b[8:])), covered: types.Seq(le.Uint64(b[16:])),
 		start: Start{
 			Epoch: le.Uint64(b[24:]), Serial: le.Uint64(b[32:]), Offset: int64(le.Uint64(b[40:])), Chain: le.Uint64(b[48:]),
 			Place: le.Uint32(b[56:]), FirstSegment: le.Uint32(b[60:]), Segment: le.Uint32(b[64:]), Places: le.Uint32(b[68:]),
@@ -77,9 +80,16 @@ func decodeTestMeta(b []byte) testMeta {
 
 var testDatabase = [16]byte{1, 2, 3}
 
+func (w *logWorld) databaseID() [16]byte {
+	if w.database != [16]byte{} {
+		return w.database
+	}
+	return testDatabase
+}
+
 func (w *logWorld) config() Config {
 	return Config{
-		IO: w.m, Path: "db-wal", Database: testDatabase, PageSize: testPage,
+		IO: w.m, Path: "db-wal", Database: w.databaseID(), PageSize: testPage,
 		FirstSegment: 8192, Segment: 12288, MaxGroup: 64 << 10, MaxUnsynced: 16 << 10,
 	}
 }
@@ -144,6 +154,7 @@ func (w *logWorld) writeMeta(meta testMeta) (io.Proof, error) {
 		return io.Proof{}, c.Err()
 	}
 	w.meta = meta
+	w.log.SetMeta(meta.write)
 	return c.Proof(), nil
 }
 
@@ -156,6 +167,7 @@ func (w *logWorld) begin() error {
 		return err
 	}
 	meta := w.meta
+	meta.write++
 	meta.needsLog, meta.start = true, start
 	p, err := w.writeMeta(meta)
 	if err != nil {
@@ -250,13 +262,12 @@ func (w *logWorld) checkpoint(windows ...Window) error {
 	x, start := w.log.Fix()
 	next := w.gen + 1
 	w.log.Split(x, next)
-	meta := testMeta{needsLog: true, gen: next, covered: x, start: start}
+	meta := testMeta{needsLog: true, gen: next, covered: x, start: start, write: w.meta.write + 1}
 	p, err := w.writeMeta(meta)
 	if err != nil {
 		w.log.Unsplit(next)
 		return err
 	}
-	w.log.SetGeneration(next)
 	w.log.Recycle(p, x, start, windows)
 	w.window, w.covered = start, x
 	w.gen = next
@@ -288,12 +299,12 @@ func reopen(t testing.TB, m *io.Memory) (*logWorld, Recovery, error) {
 	w.openMeta()
 	if !w.meta.needsLog {
 		var stale CheckStale
-		stale.Start(w.log, w.meta.gen, w.meta.covered)
+		stale.Start(w.log, w.meta.write)
 		_, err := drive(w, &stale)
 		return w, Recovery{Last: w.meta.covered}, err
 	}
 	var rec Recover
-	rec.Start(w.log, w.meta.start, w.meta.gen, w.meta.covered, 1000, false)
+	rec.Start(w.log, w.meta.start, w.meta.write, w.meta.covered, 1000, false)
 	got, err := drive(w, &rec)
 	if err == nil {
 		_, err = w.writeMeta(w.meta) // the meta block is written again too: rule 4
@@ -411,6 +422,15 @@ func release(w *logWorld) error {
 	return nil
 }
 
+// planTrim gives segments up and does not cut them off yet.
+func planTrim(w *logWorld) error {
+	return w.must(func() error {
+		w.trimming = true
+		defer func() { w.trimming = false }()
+		return w.checkpoint()
+	})
+}
+
 func trimAll(w *logWorld) error { return w.must(func() error { return w.trim(true) }) }
 
 func many(n int, step func(*logWorld) error) func(*logWorld) error {
@@ -437,6 +457,9 @@ var scripts = []script{
 		many(3, full(1, 2, 3, 4)), checkpoint, many(3, full(4, 3)), checkpoint, many(4, full(1, 2)), checkpoint, full(1),
 	}},
 	{"cut back", []func(*logWorld) error{many(6, full(1, 2, 3, 4)), checkpoint, full(1), checkpoint, trimAll, full(2)}},
+	{"growth before the cut", []func(*logWorld) error{
+		many(9, full(1, 2, 3, 4)), checkpoint, full(1), planTrim, many(4, full(1, 2, 3, 4)), trimAll,
+	}},
 	{"the same again", []func(*logWorld) error{full(1), relaxed(1), relaxed(1), relaxed(1)}},
 	{"release", []func(*logWorld) error{
 		full(1), checkpoint, many(3, full(1, 2, 3, 4)), release, full(4), release, many(2, full(1, 2)), checkpoint, full(2),
