@@ -1,0 +1,230 @@
+package pager
+
+import (
+	"sync"
+
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/types"
+)
+
+// cache decides which images stay in memory. It is S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO queues are all you
+// need for cache eviction", SOSP 2023), with sizes in bytes:
+//
+//	  new                                used twice or more
+//	-------> small (10 % of the budget) --------------------> main (the rest) --- used: once more round
+//	           |           new, but in ghost -----------------^  |
+//	           | else                                            | not used since the last round
+//	           v                                                 v
+//	         evicted, name into ghost                          evicted
+//
+// What a scan brings in passes through small alone. A hit writes nothing but a small counter in the image, and not even
+// that when it is at its cap: nothing is moved, no lock is taken.
+//
+// Pinned images are in a queue of their own that is never evicted from. Evicting drops a pointer; who holds the image goes
+// on reading it.
+//
+// An image of a snapshot that is not the newest version is in the queues like any other: the scan of an old reader is
+// kept out by small, and its hot pages are as hot as anyone's. What no snapshot can see any more leaves when the page is
+// next published, or is not used and goes the way of the others.
+type cache struct {
+	table table
+
+	mu     sync.Mutex
+	budget int64
+	held   int64 // bytes outside of the queues that the budget pays too
+	small  imageQueue
+	main   imageQueue
+	pinned imageQueue
+	ghost  ghostQueue
+	nodes  map[types.Block]*Image
+	loads  map[loadKey]*load
+	byPage map[types.PageID]*load // those of pages, linked by sibling
+	stats  cacheStats
+}
+
+// cacheStats are figures of a cache. Hits are not among them: a counter that all readers write would cost more than
+// the hit.
+type cacheStats struct {
+	Budget   int64  // bytes
+	Resident int64  // bytes of images and map nodes, with overhead; pinned ones included
+	Pinned   int64  // bytes that can't be evicted
+	Held     int64  // bytes outside that the budget pays: dirty pages, read buffers
+	Images   int    // resident, map nodes included
+	Loads    uint64 // times that a page or node had to be read, or its read was joined
+	Evicted  uint64
+	Returned uint64 // loaded again soon after eviction
+}
+
+// smallShare is the part of the budget that is for what has not been used again yet.
+const smallShare = 10
+
+// newCache returns an empty cache that keeps at most budget bytes, but for what is pinned or held.
+func newCache(budget int64) *cache {
+	return &cache{
+		budget: budget,
+		nodes:  make(map[types.Block]*Image),
+		loads:  make(map[loadKey]*load),
+		byPage: make(map[types.PageID]*load),
+	}
+}
+
+// setBudget changes the budget and evicts what is over it.
+func (c *cache) setBudget(bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.budget = bytes
+	c.shrink()
+}
+
+// hold makes the budget pay for delta bytes more that lie outside, less if it is negative.
+func (c *cache) hold(delta int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held += delta
+	if c.held < 0 {
+		panic(invariant.Failf("pager: cache pays for %d bytes outside", c.held))
+	}
+	c.shrink()
+}
+
+// figures returns the cache's statistics.
+func (c *cache) figures() cacheStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.Budget, s.Held, s.Pinned = c.budget, c.held, c.pinned.bytes
+	s.Resident = c.small.bytes + c.main.bytes + c.pinned.bytes
+	s.Images = c.small.count + c.main.count + c.pinned.count
+	return s
+}
+
+// node returns the bytes of the map node in a block, or nil if they are not in memory.
+func (c *cache) node(block types.Block) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	img := c.nodes[block]
+	if img == nil {
+		return nil
+	}
+	img.touch()
+	return img.data
+}
+
+// addNode keeps the bytes of a verified map node, which must not change any more. The caller holds a generation that
+// has the block. It returns the bytes to use: those that are there already, if any.
+func (c *cache) addNode(block types.Block, data []byte) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if img := c.nodes[block]; img != nil {
+		return img.data
+	}
+	img := newImage(0, 0, data)
+	img.block = block
+	c.nodes[block] = img
+	c.admit(img)
+	c.shrink()
+	return img.data
+}
+
+// dropNode forgets map nodes in blocks that are about to be free: others will be written there.
+func (c *cache) dropNode(run types.Run) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if uint64(run.Count) <= uint64(len(c.nodes)) {
+		for b := run.First; b < run.End(); b++ {
+			c.dropNodeAt(b)
+		}
+		return
+	}
+	for b := range c.nodes { // few nodes, a long run: all of them go, so the order does not show
+		if run.First <= b && b < run.End() {
+			c.dropNodeAt(b)
+		}
+	}
+}
+
+func (c *cache) dropNodeAt(b types.Block) {
+	if img := c.nodes[b]; img != nil {
+		c.remove(img)
+	}
+	c.ghost.take(ghostKey{block: b})
+}
+
+// admit puts a new image into the queue that its past asks for. The caller holds c.mu.
+func (c *cache) admit(img *Image) {
+	returned := c.ghost.take(img.ghostKey())
+	if returned {
+		c.stats.Returned++
+	}
+	img.favoured = img.favoured || returned
+	c.enqueue(img)
+}
+
+// enqueue puts an image that is in no queue where it belongs.
+func (c *cache) enqueue(img *Image) {
+	switch {
+	case img.pins > 0:
+		c.pinned.add(img)
+	case img.favoured:
+		c.main.add(img)
+	default:
+		c.small.add(img)
+	}
+}
+
+// shrink evicts until the budget is kept or only pinned images are left. The caller holds c.mu.
+//
+// Each round of the loop evicts an image, takes one from small to main, or takes a use from one in main; so it ends.
+func (c *cache) shrink() {
+	room := c.budget - c.held - c.pinned.bytes
+	for c.small.bytes+c.main.bytes > room && c.small.count+c.main.count > 0 {
+		if c.small.count > 0 && (c.small.bytes > room/smallShare || c.main.count == 0) {
+			c.evictSmall()
+		} else {
+			c.evictMain()
+		}
+	}
+}
+
+// evictSmall decides on the oldest of small: main or out.
+func (c *cache) evictSmall() {
+	img := c.small.oldest
+	if img.visited.Load() > 1 {
+		c.small.remove(img)
+		img.visited.Store(0)
+		c.main.add(img)
+		return
+	}
+	c.ghost.add(img.ghostKey(), c.small.count+c.main.count)
+	c.evict(img)
+}
+
+// evictMain decides on the oldest of main: once more round or out.
+func (c *cache) evictMain() {
+	img := c.main.oldest
+	if v := img.visited.Load(); v > 0 {
+		c.main.remove(img)
+		img.visited.Store(v - 1) // a use that is counted at this moment may be lost
+		c.main.add(img)
+		return
+	}
+	c.evict(img)
+}
+
+func (c *cache) evict(img *Image) {
+	c.stats.Evicted++
+	c.remove(img)
+}
+
+// remove takes img out of its queue, and out of the table or the nodes.
+func (c *cache) remove(img *Image) {
+	if img.queue == nil {
+		panic(invariant.Failf("pager: page %d version %d, block %d, removed twice", img.id, img.version, img.block))
+	}
+	img.queue.remove(img)
+	if img.id == 0 {
+		delete(c.nodes, img.block)
+		return
+	}
+	c.table.unlink(img)
+}

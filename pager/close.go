@@ -1,0 +1,143 @@
+package pager
+
+import (
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/types"
+	"github.com/pawldb/pawl/wal"
+)
+
+type closeState uint8
+
+const (
+	closeTurn    closeState = iota // await: the last writer
+	closeAttempt                   // await: a checkpoint
+	closeCkpt                      // await: another checkpoint
+	closeMeta                      // await: the clean meta block
+	closeLog                       // await
+	closeFile                      // await
+	closeEnded                     // end
+)
+
+// Close is a machine that closes the database: a last checkpoint, a clean meta block, and then the log's file is removed. No
+// reader or transaction is open. If the checkpoint or the meta block fails, the files are closed as they are, the log
+// stays, and the error is the result: nothing is lost, the next open recovers.
+//
+//	step             database file   log file   after a cut
+//	checkpoint       needs-log       there      recovered
+//	meta: clean      either          there      recovered, or clean beside an old log, which is ignored
+//	sync             clean           there      clean beside an old log
+//	remove the log   clean           either     same, or clean alone
+type Close struct {
+	p      *Pager
+	state  closeState
+	writer types.TurnTicket
+	ticket types.TurnTicket
+	try    *attempt
+	meta   *metaWrite
+	log    wal.Close
+	io     io.Completion
+	err    error
+	clean  bool
+}
+
+// Start readies the machine.
+func (c *Close) Start(p *Pager) { *c = Close{p: p} }
+
+// Step goes on with closing.
+func (c *Close) Step() (types.IOResult[struct{}], error) {
+	p := c.p
+	for {
+		switch c.state {
+		case closeTurn:
+			if w := p.turn.Acquire(&c.writer, "the writer's turn"); w != nil {
+				return types.Wait[struct{}](w)
+			}
+			if p.log.Began() && p.Failed() == nil && p.space != nil {
+				c.try, c.state = newAttempt(p, CheckpointTruncate), closeAttempt
+				continue
+			}
+			c.closeLog()
+
+		case closeAttempt:
+			res, err := c.try.Step()
+			if err != nil {
+				c.err = err
+				c.closeLog()
+				continue
+			}
+			if res.Pending != nil {
+				return types.Wait[struct{}](res.Pending)
+			}
+			c.state = closeCkpt
+
+		case closeCkpt:
+			if w := p.ckpt.Acquire(&c.ticket, "another checkpoint"); w != nil {
+				return types.Wait[struct{}](w)
+			}
+			m := p.durableMeta()
+			m.Clean, m.Log = true, wal.Start{}
+			c.meta = p.writeMeta(m, func(metaBlock, io.Proof) {})
+			c.state = closeMeta
+
+		case closeMeta:
+			if !c.meta.over.Done() {
+				return types.Wait[struct{}](&c.meta.over)
+			}
+			c.err, c.clean = c.meta.err, c.meta.err == nil
+			c.closeLog()
+
+		case closeLog:
+			res, err := c.log.Step()
+			if res.Pending != nil {
+				return types.Wait[struct{}](res.Pending)
+			}
+			if err != nil && c.err == nil {
+				c.err = err
+			}
+			c.state = closeFile
+			p.file.Close(&c.io)
+
+		case closeFile:
+			if !c.io.Done() {
+				return types.Wait[struct{}](&c.io)
+			}
+			c.state = closeEnded
+			if c.err == nil {
+				c.err = c.io.Err()
+			}
+			if c.err != nil {
+				return types.Fail[struct{}](c.err)
+			}
+			return types.Done(struct{}{})
+
+		default:
+			panic(invariant.Failf("pager: Close stepped in state %d", c.state))
+		}
+	}
+}
+
+// closeLog goes on with the log's file, which is removed if the database file alone is complete.
+func (c *Close) closeLog() {
+	c.log.Start(c.p.log, c.clean)
+	c.state = closeLog
+}
+
+// Abort closes the files without waiting, as they are.
+func (c *Close) Abort(cause error) error {
+	switch c.state {
+	case closeTurn:
+		c.p.turn.Release(&c.writer)
+		return cause
+	case closeAttempt:
+		cause = c.try.Abort(cause)
+	case closeLog:
+		cause = c.log.Abort(cause)
+	}
+	c.state = closeEnded
+	c.p.log.Discard()
+	if c.io.Idle() {
+		c.p.file.Close(&c.io)
+	}
+	return cause
+}

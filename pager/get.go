@@ -1,0 +1,331 @@
+package pager
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/types"
+	"github.com/pawldb/pawl/wal"
+)
+
+// Page is what Get found: a page's bytes as a snapshot or a transaction sees them. Those of a committed version are
+// immutable and stay valid for as long as they are held; those of a transaction's own version change with it.
+type Page struct {
+	ID    types.PageID
+	Data  []byte
+	Image *Image // of a committed version; nil for a transaction's own
+}
+
+type getState uint8
+
+const (
+	getTable   getState = iota // work: is it in memory?
+	getIndex                   // work: does the log have it?
+	getFrame                   // await: a frame of the log is being read
+	getNode                    // work: the next map node
+	getNodeIn                  // await: a map node is being read
+	getRun                     // work: submit or join the read of its blocks
+	getRunIn                   // await: its blocks are being read
+	getSpilled                 // await: a spilled page of the transaction is being read
+	getEnded                   // end
+)
+
+// Get is a machine that finds a page. It lies inside the operation that needs the page, and allocates only to read.
+//
+//	table --in memory----------------------------------------------> done
+//	  | no
+//	  v     full frame
+//	index ------------> frame --> done       (its segment was recycled meanwhile: index)
+//	  |  \  reference
+//	  |   +-----------------------------> run --> done
+//	  | not in the log                     ^
+//	  v                                    |
+//	node --> node in --> node ... level 0 -+
+//
+// Several operations that want the same bytes share one read. Damage is a *types.CorruptError.
+type Get struct {
+	p   *Pager
+	tx  *Tx // nil for a reader
+	id  types.PageID
+	seq types.Seq
+	gen *generation
+
+	state getState
+	load  *load
+	tries int
+
+	entry wal.Entry // frame
+
+	level int // node: of the node that block holds
+	block types.Block
+	sum   uint64
+
+	run    types.Run // run, spilled
+	runSum uint64
+}
+
+// getTries bounds how often a lookup starts again because the log moved under it.
+const getTries = 1000
+
+// Start readies the machine to find page id for reader r.
+func (g *Get) Start(r *Reader, id types.PageID) {
+	*g = Get{p: r.p, id: id, seq: r.snap.Seq, gen: r.snap.gen}
+}
+
+// StartTx readies the machine to find page id for the transaction.
+func (g *Get) StartTx(tx *Tx, id types.PageID) {
+	*g = Get{p: tx.p, tx: tx, id: id, seq: tx.snap.Seq, gen: tx.snap.gen}
+}
+
+// Step ends with the page.
+func (g *Get) Step() (types.IOResult[Page], error) {
+	for {
+		var found Page
+		var err error
+		switch g.state {
+		case getTable:
+			found, err = g.fromMemory()
+		case getIndex:
+			found, err = g.fromIndex()
+		case getFrame, getNodeIn, getRunIn, getSpilled:
+			if c := g.load.over(); !c.Done() {
+				return types.Wait[Page](c)
+			}
+			found, err = g.arrived()
+		case getNode:
+			err = g.descend()
+		case getRun:
+			err = g.readRun(getRunIn)
+		default:
+			panic(invariant.Failf("pager: Get stepped in state %d", g.state))
+		}
+		if err != nil {
+			return types.Fail[Page](g.Abort(err))
+		}
+		if found.Data != nil {
+			g.leave()
+			g.state = getEnded
+			return types.Done(found)
+		}
+	}
+}
+
+// fromMemory looks at the transaction's own pages and at the table.
+func (g *Get) fromMemory() (Page, error) {
+	if g.id == 0 || g.id >= pageIDLimit {
+		return Page{}, g.corruptf("page id is out of range")
+	}
+	if g.tx != nil {
+		if d := g.tx.pages[g.id]; d != nil {
+			switch {
+			case d.freed:
+				return Page{}, g.corruptf("the tree leads to a page that was freed")
+			case d.data != nil:
+				g.tx.clock++
+				d.touched = g.tx.clock
+				return Page{ID: g.id, Data: d.data}, nil
+			}
+			g.run, g.runSum = d.run, d.sum
+			return Page{}, g.readRun(getSpilled)
+		}
+	}
+	if img := g.p.cache.table.find(g.id, g.seq); img != nil {
+		return Page{ID: g.id, Data: img.data, Image: img}, nil
+	}
+	g.state = getIndex
+	return Page{}, nil
+}
+
+// fromIndex looks for the page in the log, and else begins at the root of the map.
+func (g *Get) fromIndex() (Page, error) {
+	if g.tries++; g.tries > getTries {
+		panic(invariant.Failf("pager: page %d is not found in %d tries", g.id, getTries))
+	}
+	e, ok := g.p.log.Lookup(g.id, g.seq, g.gen.number)
+	switch {
+	case !ok:
+		if g.gen.root == 0 {
+			return Page{}, g.corruptf("page is not in the map")
+		}
+		g.level, g.block, g.sum = g.gen.height-1, g.gen.root, g.gen.sum
+		g.state = getNode
+	case e.Kind == wal.KindFreed:
+		return Page{}, g.corruptf("the tree leads to a page that was freed by commit %d", e.Version)
+	case e.Kind == wal.KindReference:
+		g.run, g.runSum, g.state = e.Run, e.Sum, getRun
+	case !e.Written:
+		g.state = getTable // its image is pinned until it is
+	default:
+		f, offset, n, ok := g.p.log.Locate(e)
+		if !ok {
+			return Page{}, nil
+		}
+		g.entry, g.state = e, getFrame
+		l, first := g.p.cache.beginLoad(loadKey{id: g.id, epoch: e.Pos.Epoch, serial: e.Pos.Serial, offset: offset})
+		g.load = l
+		if first {
+			l.buf = make([]byte, n)
+			f.Read(l.io, l.buf, offset)
+		}
+	}
+	return Page{}, nil
+}
+
+// arrived takes what a read has brought.
+func (g *Get) arrived() (Page, error) {
+	err := g.load.err()
+	switch {
+	case g.state == getFrame:
+		return g.decodeFrame(err)
+	case err != nil:
+		return Page{}, err
+	case g.state == getNodeIn:
+		return Page{}, g.addNode()
+	}
+	offset := g.p.offset(g.run.First)
+	limit := g.seq
+	if g.state == getSpilled {
+		limit = g.tx.seq
+	}
+	if err := verifyPage(g.load.buf, g.run, g.id, limit, g.runSum, g.p.name, offset); err != nil {
+		return Page{}, err
+	}
+	if g.state == getSpilled {
+		return g.unspilled(), nil
+	}
+	return g.publish(g.load.buf), nil
+}
+
+// decodeFrame rebuilds the image from a frame of the log. If its segment has been recycled meanwhile, the page is
+// somewhere else by now.
+func (g *Get) decodeFrame(err error) (Page, error) {
+	var image []byte
+	if err == nil {
+		image = make([]byte, g.p.pageSize)
+		err = g.p.log.Decode(g.entry, g.load.buf, image)
+	} else if _, _, _, ok := g.p.log.Locate(g.entry); !ok {
+		err = wal.ErrMoved
+	}
+	if errors.Is(err, wal.ErrMoved) {
+		g.leave()
+		g.state = getIndex
+		return Page{}, nil
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	if problem := pageProblem(image, types.Run{Count: 1}, g.id, g.seq); problem != "" {
+		return Page{}, &types.CorruptError{File: base(g.p.cfg.Path) + "-wal", Offset: g.entry.Pos.Offset, Page: g.id, Detail: problem}
+	}
+	return g.publish(image), nil
+}
+
+// publish makes what was read an image that others find. It becomes the head if the log knows of no newer version.
+func (g *Get) publish(data []byte) Page {
+	version := pageVersion(data)
+	newest, ok := g.p.log.Newest(g.id)
+	img := g.p.cache.loaded(newImage(g.id, version, data), !ok || newest <= version, g.seq)
+	return Page{ID: g.id, Data: img.data, Image: img}
+}
+
+// unspilled keeps what was read in the transaction, which still has its copy on disk.
+func (g *Get) unspilled() Page {
+	d := g.tx.pages[g.id]
+	if d == nil || d.run != g.run {
+		panic(invariant.Failf("pager: page %d was changed while it was read", g.id))
+	}
+	if d.data == nil {
+		d.data = append([]byte(nil), g.load.buf...) // others may share the read's buffer
+		g.tx.loaded += int64(len(d.data))
+	}
+	g.tx.clock++
+	d.touched = g.tx.clock
+	return Page{ID: g.id, Data: d.data}
+}
+
+// descend takes the next map node from memory, or begins to read it.
+func (g *Get) descend() error {
+	node := g.p.cache.node(g.block)
+	if node == nil {
+		offset := g.p.offset(g.block)
+		l, first := g.p.cache.beginLoad(loadKey{offset: offset})
+		g.load, g.state = l, getNodeIn
+		if first {
+			l.buf = make([]byte, g.p.pageSize)
+			g.p.file.Read(l.io, l.buf, offset)
+		}
+		return nil
+	}
+	index, entry := mapStep(g.p.fanout(), g.id, g.level)
+	if g.level == g.gen.height-1 && index != 0 {
+		return g.corruptf("page is behind the end of the map")
+	}
+	if g.level > 0 {
+		child, _, sum := mapChild(node, entry)
+		if child == 0 {
+			return g.corruptf("page is not in the map")
+		}
+		g.level, g.block, g.sum = g.level-1, child, sum
+		return nil
+	}
+	g.run, g.runSum = mapRun(node, entry)
+	if g.run.Count == 0 {
+		return g.corruptf("page is not in the map")
+	}
+	g.state = getRun
+	return nil
+}
+
+// addNode verifies a map node that was read and keeps it.
+func (g *Get) addNode() error {
+	index, _ := mapStep(g.p.fanout(), g.id, g.level)
+	err := decodeMapNode(g.load.buf, g.level, index, g.sum, g.gen.blocks, g.p.name, g.p.offset(g.block))
+	if err != nil {
+		return err
+	}
+	g.p.cache.addNode(g.block, g.load.buf)
+	g.leave()
+	g.state = getNode
+	return nil
+}
+
+// readRun begins, or joins, the read of the page's blocks.
+func (g *Get) readRun(then getState) error {
+	if int64(g.run.Count)*int64(g.p.pageSize) > maxExtentBytes+int64(g.p.pageSize) {
+		return g.corruptf("run of %d blocks is longer than any page", g.run.Count)
+	}
+	offset := g.p.offset(g.run.First)
+	l, first := g.p.cache.beginLoad(loadKey{id: g.id, offset: offset})
+	g.load, g.state = l, then
+	if first {
+		l.buf = make([]byte, int(g.run.Count)*g.p.pageSize)
+		g.p.file.Read(l.io, l.buf, offset)
+	}
+	return nil
+}
+
+// corruptf returns an error about the page, where it was looked for.
+func (g *Get) corruptf(format string, args ...any) error {
+	return &types.CorruptError{
+		File: g.p.name, Offset: g.p.offset(g.block), Page: g.id, Detail: fmt.Sprintf(format, args...),
+	}
+}
+
+// leave gives up the part in a shared read.
+func (g *Get) leave() {
+	if g.load != nil {
+		g.p.cache.leaveLoad(g.load)
+		g.load = nil
+	}
+}
+
+// Abort leaves the read, which is cancelled if nobody else waits for it.
+func (g *Get) Abort(cause error) error {
+	g.leave()
+	g.state = getEnded
+	return cause
+}
+
+// offset returns where a block lies in the file.
+func (p *Pager) offset(b types.Block) int64 { return int64(b) * int64(p.pageSize) }

@@ -1,0 +1,89 @@
+package pager
+
+import (
+	"github.com/pawldb/pawl/types"
+	"github.com/pawldb/pawl/wal"
+)
+
+// interval counts what the next checkpoint will have to place for the commits since the last one was begun: a block for each
+// page with a full frame, and one for each map node above a page that changed. The blocks are reserved before a commit
+// is queued, so that a checkpoint never finds the disk full. The pager's lock guards it.
+type interval struct {
+	blocks uint64 // reserved in the space
+	short  uint64 // that could not be reserved again after a failed checkpoint
+	nodes  [mapLevelsMax]map[uint64]struct{}
+	height int
+}
+
+// mapLevelsMax is more than the levels that a map of 2^64 page ids has with the smallest pages.
+const mapLevelsMax = 16
+
+// need is what one commit adds to the interval.
+type need struct {
+	blocks uint64
+	nodes  [mapLevelsMax][]uint64
+	height int
+}
+
+// needOf counts what a commit with these pages adds. fulls are pages with a full frame, changed all pages whose map entry
+// changes, ascending. next is the first page id never used. The caller holds p.mu.
+func (p *Pager) needOf(fulls, changed []types.PageID, next types.PageID) need {
+	var n need
+	for _, id := range fulls {
+		if kind, ok := p.log.InNewestLayer(id); !ok || kind != wal.KindFull {
+			n.blocks++
+		}
+	}
+	n.height = max(mapHeightFor(p.fanout(), next), p.interval.height, p.gen.height)
+	fanout := p.fanout()
+	for _, id := range changed {
+		index := uint64(id)
+		for level := range n.height {
+			index /= fanout
+			if k := len(n.nodes[level]); k > 0 && n.nodes[level][k-1] == index {
+				break // and so are the nodes above it
+			}
+			if _, ok := p.interval.nodes[level][index]; ok {
+				continue
+			}
+			n.nodes[level] = append(n.nodes[level], index)
+			n.blocks++
+		}
+	}
+	if grown := n.height - max(p.interval.height, p.gen.height); grown > 0 && p.gen.height > 0 {
+		n.blocks += uint64(grown) // the old root's ancestors, if nothing below it changes
+	}
+	return n
+}
+
+// add takes a commit's need into the interval, whose blocks have been reserved. The caller holds p.mu.
+func (v *interval) add(n need) {
+	v.blocks += n.blocks
+	v.height = n.height
+	for level, nodes := range n.nodes {
+		for _, index := range nodes {
+			if v.nodes[level] == nil {
+				v.nodes[level] = map[uint64]struct{}{}
+			}
+			v.nodes[level][index] = struct{}{}
+		}
+	}
+}
+
+// join takes another interval in: the checkpoint that was to place it has failed.
+func (v *interval) join(o interval) {
+	v.blocks += o.blocks
+	v.short += o.short
+	v.height = max(v.height, o.height)
+	for level := range o.nodes {
+		for index := range o.nodes[level] {
+			if v.nodes[level] == nil {
+				v.nodes[level] = map[uint64]struct{}{}
+			}
+			v.nodes[level][index] = struct{}{}
+		}
+	}
+}
+
+// fanout returns the entries of a map node.
+func (p *Pager) fanout() uint64 { return mapFanout(p.pageSize) }

@@ -1,0 +1,174 @@
+package pager
+
+import (
+	"fmt"
+	"path"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/types"
+	"github.com/pawldb/pawl/wal"
+)
+
+// Config says how to open a database file. Fields are required unless said.
+type Config struct {
+	IO        io.Submitter
+	Path      string // of the database file; the log lies beside it, with "-wal" behind
+	PageSize  int    // of a new file, 512 to 65536, a power of two; 0: 4096. An existing file with another one is ErrPageSize unless 0
+	CacheSize int64  // bytes of images and map nodes in memory, dirty pages included
+	ReadOnly  bool   // write nothing, replay the log in memory
+	MustExist bool   // do not create the file
+	FileMode  uint32 // permission bits of a new file
+	MaxSize   int64  // bytes of file and log together; 0: no limit. Over it is ErrFull
+
+	FirstSegment, Segment uint32 // bytes of log segments; 0: wal's defaults
+	Clock                 bool   // note when readers start, for reports: a look at the clock each
+
+	// OnAdvance is told that the watermarks moved, and OnFailed that the log failed, by whoever stepped
+	// the flush, with no lock held. Both may be nil.
+	OnAdvance func(durable, visible types.Seq)
+	OnFailed  func(err error)
+}
+
+// Pager owns the database file and its log. Its operations are machines; the methods that take no I/O say so.
+type Pager struct {
+	cfg      Config
+	io       io.Submitter
+	pageSize int
+	file     io.File
+	name     string // base name, for errors
+	log      *wal.Log
+
+	cache   *cache
+	space   *space // nil in a read-only open
+	readers *registry
+	turn    types.Turn // the writer's
+	ckpt    types.Turn // one checkpoint, copy of meta blocks or shrinking at a time
+	resize  types.Turn // the file's length
+	syncing types.Turn // one sync of the file at a time: two at once could each take the other's error
+
+	published atomic.Pointer[Snapshot]
+
+	mu           sync.Mutex
+	gen          *generation   // newest durable
+	live         []*generation // with readers, or newest; ascending
+	meta         metaBlock     // last proven durable
+	logReady     bool          // groups may be written: the meta block says needs-log
+	publications uint64        // snapshots published
+	commits      []queuedCommit
+	queued       Globals // as of the newest queued commit: the next writer's base
+	interval     interval
+	running      interval // of the checkpoint under way
+	fileFailures uint64   // failed syncs of the file: what was written before the last one and not synced since is void
+	failedInARow int
+	failed       error // sticky
+	ids          idAllocator
+	covered      map[types.Generation]types.Seq // by the generations that have a layer in the log's index
+	snapshots    []*Snapshot                    // scratch of reap
+	seqs         []types.Seq                    // scratch of commit
+	checkpoints  uint64
+}
+
+// queuedCommit is a commit above the durable watermark.
+type queuedCommit struct {
+	seq     types.Seq
+	globals Globals
+}
+
+// base returns the last element of a path, for messages.
+func base(name string) string { return path.Base(name) }
+
+// PageSize returns the bytes of a page.
+func (p *Pager) PageSize() int { return p.pageSize }
+
+// Path returns the name of the database file, links resolved.
+func (p *Pager) Path() string { return p.file.Name() }
+
+// Log returns the log, for its watermarks, its flush machine and its figures.
+func (p *Pager) Log() *wal.Log { return p.log }
+
+// Failed returns the error that made the database refuse writes, or nil.
+func (p *Pager) Failed() error {
+	if err := p.log.Failed(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
+
+// fail makes the database refuse further writes, with the first cause.
+func (p *Pager) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed == nil {
+		p.failed = fmt.Errorf("%w: %w", types.ErrFailed, err)
+	}
+}
+
+// Snapshot returns the newest published snapshot without registering a reader: good for its figures, not for reads.
+func (p *Pager) Snapshot() *Snapshot { return p.published.Load() }
+
+// publish makes a snapshot the one that new readers get. The caller holds p.mu.
+func (p *Pager) publish(seq types.Seq, g Globals) {
+	p.publications++
+	p.published.Store(&Snapshot{Seq: seq, Globals: g, gen: p.gen, n: p.publications})
+}
+
+// Written implements wal.Observer: the frames of commits can be read from the log, so their images may be evicted.
+func (p *Pager) Written(commits []*wal.Commit) {
+	for _, c := range commits {
+		for _, img := range c.Tag.([]*Image) {
+			p.cache.unpin(img)
+		}
+		c.Tag = nil
+	}
+}
+
+// Advanced implements wal.Observer.
+func (p *Pager) Advanced(durable, visible types.Seq) {
+	p.mu.Lock()
+	if snap := p.published.Load(); visible != snap.Seq {
+		for _, q := range p.commits {
+			if q.seq == visible {
+				p.publish(visible, q.globals)
+			}
+		}
+	}
+	keep := 0
+	for keep < len(p.commits) && p.commits[keep].seq < durable {
+		keep++ // durable itself stays: a failure falls back to it
+	}
+	p.commits = append(p.commits[:0], p.commits[keep:]...)
+	p.mu.Unlock()
+	if p.cfg.OnAdvance != nil {
+		p.cfg.OnAdvance(durable, visible)
+	}
+}
+
+// Failed implements part of wal.Observer through observer; see there.
+func (p *Pager) logFailed(err error) {
+	durable := p.log.Durable()
+	p.mu.Lock()
+	g := p.gen.globals
+	for _, q := range p.commits {
+		if q.seq == durable {
+			g = q.globals
+		}
+	}
+	if snap := p.published.Load(); snap.Seq > durable {
+		p.publish(durable, g)
+	}
+	p.mu.Unlock()
+	p.cache.discardAbove(durable)
+	if p.cfg.OnFailed != nil {
+		p.cfg.OnFailed(err)
+	}
+}
+
+// observer adapts the pager to wal.Observer, whose Failed has another meaning than the pager's.
+type observer struct{ *Pager }
+
+// Failed tells the pager that the log has failed for good.
+func (o observer) Failed(err error) { o.logFailed(err) }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package pager
+
+const underRace = false

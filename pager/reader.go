@@ -1,0 +1,102 @@
+package pager
+
+import "github.com/pawldb/pawl/types"
+
+// Reader is a registered reader of one snapshot. Goroutines may share it; it is closed once.
+type Reader struct {
+	p    *Pager
+	slot *readerSlot
+	snap *Snapshot
+}
+
+// Start registers r as a reader of the newest published snapshot. It needs no I/O and allocates nothing.
+func (r *Reader) Start(p *Pager) {
+	r.p = p
+	r.slot, r.snap = p.readers.acquire(&p.published)
+	if p.cfg.Clock {
+		r.slot.opened.Store(p.io.Now())
+	}
+}
+
+// Seq returns the newest commit that the reader sees.
+func (r *Reader) Seq() types.Seq { return r.snap.Seq }
+
+// Globals returns the globals of that commit.
+func (r *Reader) Globals() Globals { return r.snap.Globals }
+
+// Lookup returns a page that is in memory, without waiting and without allocating; ok is false if it has to be read.
+func (r *Reader) Lookup(id types.PageID) (data []byte, ok bool) {
+	if img := r.p.cache.table.find(id, r.snap.Seq); img != nil {
+		return img.data, true
+	}
+	return nil, false
+}
+
+// Close ends the reader. Slices of pages that it handed out stay valid.
+func (r *Reader) Close() {
+	r.p.readers.release(r.slot)
+	if r.snap.gen != r.p.published.Load().gen {
+		r.p.reap() // it may have been the last that held something back
+	}
+	r.slot, r.snap = nil, nil
+}
+
+// reap lets go of what no reader can come to need any more: generations, layers of the log's index with the blocks that
+// their references name, segments of the log.
+func (p *Pager) reap() {
+	if p.space == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reapLocked()
+}
+
+// reapLocked is reap for who holds p.mu.
+func (p *Pager) reapLocked() {
+	if p.failed != nil {
+		return // blocks and segments of neither root are used again
+	}
+	p.snapshots = p.readers.live(p.snapshots, &p.published)
+	keep := p.live[:0]
+	for _, gen := range p.live {
+		if gen == p.gen || p.hasReader(gen) {
+			keep = append(keep, gen)
+		} else {
+			p.space.drop(gen.number)
+		}
+	}
+	clear(p.live[len(keep):])
+	p.live = keep
+	for _, y := range p.log.Layers() {
+		if y >= p.gen.number || p.layerNeeded(y) {
+			continue
+		}
+		for _, run := range p.log.DropLayer(y) {
+			p.space.release(run)
+		}
+		delete(p.covered, y)
+	}
+	p.log.Release(p.gen.covered, p.meta.Log, p.windows())
+	clear(p.snapshots)
+}
+
+// hasReader reports whether a live snapshot reads through gen. The caller has just filled p.snapshots.
+func (p *Pager) hasReader(gen *generation) bool {
+	for _, s := range p.snapshots {
+		if s.gen == gen {
+			return true
+		}
+	}
+	return false
+}
+
+// layerNeeded reports whether a live snapshot may look into the log's layer behind generation y.
+func (p *Pager) layerNeeded(y types.Generation) bool {
+	for _, s := range p.snapshots {
+		if s.gen.number <= y && s.Seq > p.covered[y] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,173 @@
+package pager
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/types"
+)
+
+// Snapshot is the state that a reader sees: all commits up to Seq, read through a generation. It is immutable and published
+// as one pointer.
+type Snapshot struct {
+	Seq     types.Seq
+	Globals Globals // as of Seq
+	gen     *generation
+	n       uint64 // publication number; grows, also where Seq falls back after a failure of the log
+}
+
+// registry knows the snapshots that someone reads. Readers register and leave without a lock; reclaimers find out what
+// nobody can come to read any more. The order of the steps makes it safe:
+//
+//	reader     load published -> store it in a slot -> load the floor: above the snapshot's number? again, with a newer one
+//	reclaimer  raise the floor to the number of published -> scan the slots -> act
+//
+// Either the reader sees the raised floor, or its slot was stored before the scan. What is newer than the published
+// snapshot that a reclaimer loaded is not for it to judge.
+type registry struct {
+	floor atomic.Uint64 // no reader starts on a snapshot with a lower number
+	hint  atomic.Pointer[readerBlock]
+	first *readerBlock
+
+	// mu orders scans and acquireAt: what a holder hands on to a second slot must be seen in one of the two.
+	mu sync.Mutex
+}
+
+// readerBlock is some of the slots; blocks are never taken away.
+type readerBlock struct {
+	slots [64]readerSlot
+	index int
+	next  atomic.Pointer[readerBlock]
+}
+
+// readerSlot is one registered reader. It fills a cache line, so that readers do not slow each other down.
+type readerSlot struct {
+	snapshot atomic.Pointer[Snapshot] // nil: free
+	opened   atomic.Int64             // the IO's clock when the reader started, for reports; set by its owner
+	block    *readerBlock
+	_        [64 - 24]byte
+}
+
+// newRegistry returns a registry without readers.
+func newRegistry() *registry {
+	r := &registry{first: newReaderBlock(0)}
+	r.hint.Store(r.first)
+	return r
+}
+
+func newReaderBlock(index int) *readerBlock {
+	b := &readerBlock{index: index}
+	for i := range b.slots {
+		b.slots[i].block = b
+	}
+	return b
+}
+
+// acquire registers a reader of the newest published snapshot. The slot is given back with release, once.
+func (r *registry) acquire(published *atomic.Pointer[Snapshot]) (*readerSlot, *Snapshot) {
+	snap := published.Load()
+	slot := r.claim(snap)
+	for r.floor.Load() > snap.n {
+		snap = published.Load() // its number is at least the floor that was just seen
+		slot.snapshot.Store(snap)
+	}
+	return slot, snap
+}
+
+// acquireAt registers one more reader of snap, for a caller that already holds a slot with it, and goes on holding it
+// until acquireAt has returned.
+func (r *registry) acquireAt(snap *Snapshot) *readerSlot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.claim(snap)
+}
+
+// claim puts snap into a free slot, near the front.
+func (r *registry) claim(snap *Snapshot) *readerSlot {
+	start := r.hint.Load()
+	for b := start; b != nil; b = b.next.Load() {
+		if slot := b.claim(snap); slot != nil {
+			if b != start {
+				r.hint.Store(b)
+			}
+			return slot
+		}
+	}
+	last := r.first // the hint may have moved past blocks with free slots
+	for {
+		if slot := last.claim(snap); slot != nil {
+			r.hint.Store(last)
+			return slot
+		}
+		next := last.next.Load()
+		if next == nil {
+			last.next.CompareAndSwap(nil, newReaderBlock(last.index+1))
+			next = last.next.Load()
+		}
+		last = next
+	}
+}
+
+// claim puts snap into the first free slot of b, or returns nil.
+func (b *readerBlock) claim(snap *Snapshot) *readerSlot {
+	for i := range b.slots {
+		slot := &b.slots[i]
+		if slot.snapshot.Load() == nil && slot.snapshot.CompareAndSwap(nil, snap) {
+			return slot
+		}
+	}
+	return nil
+}
+
+// release gives a slot back. A slot is released once.
+func (r *registry) release(slot *readerSlot) {
+	b := slot.block // a neighbour's fields are not touched once the slot is free
+	if slot.opened.Load() != 0 {
+		slot.opened.Store(0)
+	}
+	if slot.snapshot.Swap(nil) == nil {
+		panic(invariant.Failf("pager: reader released twice"))
+	}
+	if b.index < r.hint.Load().index {
+		r.hint.Store(b)
+	}
+}
+
+// live puts into dst[:0] the snapshots that are read or can come to be read, ascending by Seq: the published one and
+// those in slots, each once. Of snapshots with a lower number than the published one, what is not among them is dead.
+func (r *registry) live(dst []*Snapshot, published *atomic.Pointer[Snapshot]) []*Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	newest := published.Load()
+	if r.floor.Load() < newest.n {
+		r.floor.Store(newest.n)
+	}
+	dst = append(dst[:0], newest)
+	for b := r.first; b != nil; b = b.next.Load() {
+		for i := range b.slots {
+			if snap := b.slots[i].snapshot.Load(); snap != nil {
+				dst = append(dst, snap)
+			}
+		}
+	}
+	slices.SortFunc(dst, func(a, b *Snapshot) int {
+		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.n, b.n))
+	})
+	return slices.Compact(dst)
+}
+
+// each calls visit for every registered reader: its snapshot, and when it started by the IO's clock, 0 if that was not
+// noted. Readers that come or go meanwhile may be missed. A holder with two slots is two readers.
+func (r *registry) each(visit func(snap *Snapshot, opened int64)) {
+	for b := r.first; b != nil; b = b.next.Load() {
+		for i := range b.slots {
+			slot := &b.slots[i]
+			if snap := slot.snapshot.Load(); snap != nil {
+				visit(snap, slot.opened.Load())
+			}
+		}
+	}
+}

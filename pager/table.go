@@ -1,0 +1,188 @@
+package pager
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pawldb/pawl/types"
+)
+
+// Image is a page's bytes at one version, or those of a map node. They never change; what the cache notes in it does.
+// Whoever holds the image or its bytes may go on to read them for as long as they like: the collector takes them.
+type Image struct {
+	id      types.PageID // 0: a map node
+	block   types.Block  // of a map node
+	version types.Seq
+	data    []byte
+	through atomic.Uint64         // last seq for which it is known to be valid; throughNewest while it is the newest version
+	prev    atomic.Pointer[Image] // next older image of the page that is in the table
+	visited atomic.Uint32         // times used since a queue looked at it, at most visitedMax
+
+	// guarded by cache.mu
+	older, newer *Image // neighbours in the queue
+	queue        *imageQueue
+	pins         int32
+	favoured     bool // to enter the main queue when the last pin goes
+	discarded    bool // thrown away by discardAbove: an unpin may still come
+}
+
+// throughNewest marks the newest version of a page: it is valid for every snapshot to come.
+const throughNewest = math.MaxUint64
+
+// visitedMax is where counting stops, so that hits on a hot page only read the line that all share.
+const visitedMax = 3
+
+// newImage returns an image that is nowhere yet. data is not copied and must not change any more.
+func newImage(id types.PageID, version types.Seq, data []byte) *Image {
+	return &Image{id: id, version: version, data: data[:len(data):len(data)]}
+}
+
+// Bytes returns the page: read-only, and valid for as long as it is held.
+func (i *Image) Bytes() []byte { return i.data }
+
+// ID returns the page's id.
+func (i *Image) ID() types.PageID { return i.id }
+
+// Version returns the commit that wrote the image.
+func (i *Image) Version() types.Seq { return i.version }
+
+// validAt reports whether the image is what a snapshot at s sees.
+func (i *Image) validAt(s types.Seq) bool {
+	return i.version <= s && uint64(s) <= i.through.Load()
+}
+
+// newest reports whether the image is known to be the newest version of its page.
+func (i *Image) newest() bool { return i.through.Load() == throughNewest }
+
+// touch notes a use.
+func (i *Image) touch() {
+	if v := i.visited.Load(); v < visitedMax {
+		i.visited.CompareAndSwap(v, v+1) // a lost race is a use that is not counted
+	}
+}
+
+// table leads from a page id to the images of the page that are in memory, newest first. Readers take no lock; changes
+// are made under cache.mu.
+//
+//	top ----> [ chunk | chunk | nil | ... ]           replaced by a longer copy when ids grow
+//	             |
+//	             v
+//	          [ image | nil | image | ... ]           512 page ids
+//	             |
+//	             v
+//	          version 9, through newest --prev--> version 4, through 8 --prev--> version 2, through 2
+//
+// The intervals [version, through] in a chain do not overlap and descend. Between two there may be a gap: versions that
+// are not in memory, or seqs for which nobody knows. The first image is the page's head only if it is the newest version;
+// a chain without a head is what is left when the newest version was evicted, or never loaded.
+type table struct {
+	top atomic.Pointer[[]atomic.Pointer[tableChunk]]
+
+	// Ids from tableNear on lie in a map, since a damaged file could name any and the array is as long as the largest.
+	farMu sync.RWMutex
+	far   map[types.PageID]*Image
+}
+
+type tableChunk [tableChunkSize]atomic.Pointer[Image]
+
+const (
+	tableChunkSize              = 512
+	tableNear      types.PageID = 1 << 30 // 4 TiB of pages of 4 KiB; the array's top is 16 MiB then
+)
+
+// first returns the first image of a page's chain, or nil.
+func (t *table) first(id types.PageID) *Image {
+	if id >= tableNear {
+		t.farMu.RLock()
+		defer t.farMu.RUnlock()
+		return t.far[id]
+	}
+	top := t.top.Load()
+	if top == nil || uint64(id)/tableChunkSize >= uint64(len(*top)) {
+		return nil
+	}
+	chunk := (*top)[id/tableChunkSize].Load()
+	if chunk == nil {
+		return nil
+	}
+	return chunk[id%tableChunkSize].Load()
+}
+
+// head returns the newest version of a page if it is in memory, else nil.
+func (t *table) head(id types.PageID) *Image {
+	if img := t.first(id); img != nil && img.newest() {
+		return img
+	}
+	return nil
+}
+
+// find returns the image of a page that a snapshot at s sees, or nil if none in memory is known to be it.
+func (t *table) find(id types.PageID, s types.Seq) *Image {
+	for img := t.first(id); img != nil; img = img.prev.Load() {
+		if img.validAt(s) {
+			img.touch()
+			return img
+		}
+	}
+	return nil
+}
+
+// setFirst makes img, which may be nil, the first of the chain. The caller holds cache.mu.
+func (t *table) setFirst(id types.PageID, img *Image) {
+	if id >= tableNear {
+		t.setFar(id, img)
+		return
+	}
+	n := uint64(id)/tableChunkSize + 1
+	top := t.top.Load()
+	if top == nil || uint64(len(*top)) < n {
+		var old []atomic.Pointer[tableChunk]
+		if top != nil {
+			old = *top
+		}
+		longer := make([]atomic.Pointer[tableChunk], max(n, uint64(len(old))+uint64(len(old))/4))
+		for i := range old {
+			longer[i].Store(old[i].Load())
+		}
+		top = &longer
+		t.top.Store(top)
+	}
+	chunk := (*top)[n-1].Load()
+	if chunk == nil {
+		chunk = new(tableChunk)
+		(*top)[n-1].Store(chunk)
+	}
+	chunk[id%tableChunkSize].Store(img)
+}
+
+func (t *table) setFar(id types.PageID, img *Image) {
+	t.farMu.Lock()
+	defer t.farMu.Unlock()
+	if img == nil {
+		delete(t.far, id)
+		return
+	}
+	if t.far == nil {
+		t.far = make(map[types.PageID]*Image)
+	}
+	t.far[id] = img
+}
+
+// unlink takes img out of its chain. A reader that stands on it misses what is older, and looks elsewhere. The caller holds
+// cache.mu.
+func (t *table) unlink(img *Image) {
+	next := img.prev.Load()
+	if at := t.first(img.id); at == img {
+		t.setFirst(img.id, next)
+	} else {
+		for at != nil && at.prev.Load() != img {
+			at = at.prev.Load()
+		}
+		if at == nil {
+			return // not linked
+		}
+		at.prev.Store(next)
+	}
+	img.prev.Store(nil) // who holds the image keeps no others alive
+}

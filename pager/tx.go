@@ -1,0 +1,352 @@
+package pager
+
+import (
+	"slices"
+
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/types"
+)
+
+// Tx is the one write transaction: private versions of pages on top of the newest queued commit. It is used by one
+// goroutine at a time. Machines of the tree gather first (Get, Reserve, MakeRoom), which may wait, and then apply (Edit,
+// New, Free), which never does.
+type Tx struct {
+	p      *Pager
+	ticket types.TurnTicket
+	slot   *readerSlot
+	snap   *Snapshot // the newest queued commit, and the newest generation as of the last gather
+	seq    types.Seq // of this transaction's commit
+
+	globals Globals
+	pages   map[types.PageID]*dirtyPage
+	undo    []undoEntry
+	saves   []savepoint
+	epoch   int // counts savepoints
+	clock   uint64
+	bytes   int64 // of page data in memory that is on no disk
+	loaded  int64 // of spilled pages that are in memory again
+
+	spare []types.PageID            // ids reserved, not used
+	taken []types.PageID            // all ids that were reserved: those that end up unused go back
+	next  types.PageID              // behind all of them and all in use
+	reuse map[types.PageID]struct{} // those of taken that were free before
+
+	wrote    bool   // blocks of the file were written and are not synced
+	failures uint64 // failed syncs of the file before the first of those writes
+	writing  int    // machines of this transaction with writes under way
+	err      error  // why it can't commit: a failed sync voided what it spilled
+	over     bool
+}
+
+// dirtyPage is what a transaction made of a page.
+type dirtyPage struct {
+	data    []byte    // nil while it is only on disk
+	run     types.Run // blocks that hold it; Count 0: none
+	sum     uint64    // XXH64 of the run
+	epoch   int       // of the savepoint that it was made under
+	touched uint64    // clock of the last use, for spilling
+	fresh   bool      // its id was free before this transaction
+	freed   bool
+}
+
+// undoEntry is what a page was before a savepoint's changes.
+type undoEntry struct {
+	id     types.PageID
+	before *dirtyPage // nil: untouched by this transaction
+}
+
+// savepoint is where a rollback goes back to.
+type savepoint struct {
+	undo    int // entries before it
+	epoch   int
+	globals Globals
+}
+
+// Begin is a machine that waits for the writer's turn and begins a transaction.
+type Begin struct {
+	p  *Pager
+	tx *Tx
+}
+
+// Start readies the machine.
+func (b *Begin) Start(p *Pager) { *b = Begin{p: p, tx: &Tx{p: p}} }
+
+// Step ends with the transaction, which holds the turn until it is committed or rolled back.
+func (b *Begin) Step() (types.IOResult[*Tx], error) {
+	p, tx := b.p, b.tx
+	if c := p.turn.Acquire(&tx.ticket, "the writer's turn"); c != nil {
+		return types.Wait[*Tx](c)
+	}
+	if err := p.Failed(); err != nil {
+		p.turn.Release(&tx.ticket)
+		return types.Fail[*Tx](err)
+	}
+	p.mu.Lock() // reap holds it too: the generation can't go before it is registered
+	tx.globals = p.queued
+	tx.snap = &Snapshot{Seq: p.log.Queued(), Globals: p.queued, gen: p.gen}
+	tx.slot = p.readers.acquireAt(tx.snap)
+	p.mu.Unlock()
+	tx.seq = tx.snap.Seq + 1
+	tx.next = max(tx.globals.NextPage, 1)
+	tx.pages, tx.reuse = map[types.PageID]*dirtyPage{}, map[types.PageID]struct{}{}
+	return types.Done(tx)
+}
+
+// Abort leaves the queue.
+func (b *Begin) Abort(cause error) error {
+	b.p.turn.Release(&b.tx.ticket)
+	return cause
+}
+
+// adopt moves the transaction on to the newest generation, so that it holds no older one. Only a gather that has not read
+// anything yet may call it.
+func (tx *Tx) adopt() {
+	p := tx.p
+	p.mu.Lock()
+	if p.gen == tx.snap.gen {
+		p.mu.Unlock()
+		return
+	}
+	tx.snap = &Snapshot{Seq: tx.snap.Seq, Globals: tx.snap.Globals, gen: p.gen}
+	old := tx.slot
+	tx.slot = p.readers.acquireAt(tx.snap)
+	p.mu.Unlock()
+	p.readers.release(old)
+	p.reap()
+}
+
+// Seq returns the sequence number that the transaction's commit will have.
+func (tx *Tx) Seq() types.Seq { return tx.seq }
+
+// Globals returns the database's globals as the transaction sees and may change them.
+func (tx *Tx) Globals() *Globals { return &tx.globals }
+
+// Dirty reports whether the transaction has changed anything.
+func (tx *Tx) Dirty() bool { return len(tx.pages) > 0 || tx.globals != tx.snap.Globals }
+
+// mutable reports whether d may be changed where it is: no savepoint needs it as it was.
+func (tx *Tx) mutable(d *dirtyPage) bool {
+	return len(tx.saves) == 0 || d.epoch >= tx.saves[len(tx.saves)-1].epoch
+}
+
+// remember notes what id was before a change, if a savepoint might want it back.
+func (tx *Tx) remember(id types.PageID, before *dirtyPage) {
+	if len(tx.saves) > 0 {
+		tx.undo = append(tx.undo, undoEntry{id, before})
+	}
+}
+
+// Edit returns the page's bytes to change, private to the transaction: the page's own copy, or a new copy of what pg holds.
+// It never waits. The bytes are good until the next gather.
+func (tx *Tx) Edit(pg Page) []byte {
+	d := tx.pages[pg.ID]
+	switch {
+	case d == nil:
+		tx.remember(pg.ID, nil)
+		d = &dirtyPage{data: slices.Clone(pg.Data), epoch: tx.epoch}
+		setPageVersion(d.data, tx.seq)
+		tx.pages[pg.ID] = d
+		tx.bytes += int64(len(d.data))
+	case d.freed || d.data == nil:
+		panic(invariant.Failf("pager: edit of page %d, freed %v, in memory %v", pg.ID, d.freed, d.data != nil))
+	case !tx.mutable(d):
+		tx.remember(pg.ID, d)
+		d = &dirtyPage{data: slices.Clone(d.data), epoch: tx.epoch, fresh: d.fresh}
+		tx.pages[pg.ID] = d
+		tx.bytes += int64(len(d.data))
+	case d.run.Count > 0: // loaded after it was spilled: what lies there is no longer it
+		tx.p.space.release(d.run)
+		d.run, d.sum = types.Run{}, 0
+		tx.loaded -= int64(len(d.data))
+		tx.bytes += int64(len(d.data))
+	}
+	tx.clock++
+	d.touched = tx.clock
+	return d.data
+}
+
+// New returns a new page of one block, zero but for its header. Its id comes from what Reserve has set aside.
+func (tx *Tx) New() (types.PageID, []byte) {
+	id := tx.takeID()
+	data := make([]byte, tx.p.pageSize)
+	initPage(data, PageKindNode, id, tx.seq)
+	tx.clock++
+	tx.put(id, &dirtyPage{data: data, epoch: tx.epoch, fresh: true, touched: tx.clock})
+	tx.bytes += int64(len(data))
+	return id, data
+}
+
+// takeID takes an id that was reserved.
+func (tx *Tx) takeID() types.PageID {
+	if len(tx.spare) == 0 {
+		panic(invariant.Failf("pager: a page is made without a reserved id"))
+	}
+	id := tx.spare[len(tx.spare)-1]
+	tx.spare = tx.spare[:len(tx.spare)-1]
+	tx.globals.NextPage = max(tx.globals.NextPage, id+1)
+	tx.globals.Pages++
+	return id
+}
+
+// put makes d the transaction's version of id.
+func (tx *Tx) put(id types.PageID, d *dirtyPage) {
+	tx.remember(id, tx.pages[id])
+	tx.pages[id] = d
+}
+
+// Free gives a page or an extent up. Its id may be used again by the next New.
+func (tx *Tx) Free(id types.PageID) {
+	d := tx.pages[id]
+	if d != nil && d.freed {
+		panic(invariant.Failf("pager: page %d freed twice", id))
+	}
+	fresh := d != nil && d.fresh
+	tx.remember(id, d)
+	if d != nil {
+		tx.forget(d, tx.mutable(d))
+	}
+	tx.pages[id] = &dirtyPage{epoch: tx.epoch, fresh: fresh, freed: true}
+	tx.globals.Pages--
+}
+
+// forget takes d out of the count of bytes, and gives its blocks back if nothing can want them again.
+func (tx *Tx) forget(d *dirtyPage, forGood bool) {
+	switch {
+	case d.data != nil && d.run.Count == 0:
+		tx.bytes -= int64(len(d.data))
+	case d.data != nil:
+		tx.loaded -= int64(len(d.data))
+	}
+	if forGood && d.run.Count > 0 && len(tx.saves) == 0 {
+		tx.p.space.release(d.run)
+		d.run = types.Run{}
+	}
+}
+
+// Savepoint begins a part of the transaction that can be taken back, and returns its depth.
+func (tx *Tx) Savepoint() int {
+	tx.epoch++
+	tx.saves = append(tx.saves, savepoint{undo: len(tx.undo), epoch: tx.epoch, globals: tx.globals})
+	return len(tx.saves)
+}
+
+// RollbackTo takes back everything since the savepoint of that depth, and ends it and those inside it. It needs no I/O.
+func (tx *Tx) RollbackTo(depth int) {
+	s := tx.save(depth)
+	for i := len(tx.undo) - 1; i >= s.undo; i-- {
+		u := tx.undo[i]
+		now := tx.pages[u.id]
+		if now.run.Count > 0 {
+			tx.p.space.release(now.run)
+		}
+		if u.before == nil {
+			delete(tx.pages, u.id)
+		} else {
+			tx.pages[u.id] = u.before
+		}
+	}
+	clear(tx.undo[s.undo:])
+	tx.undo = tx.undo[:s.undo]
+	tx.globals = s.globals
+	tx.saves = tx.saves[:depth-1]
+	tx.recount()
+}
+
+// Release ends the savepoint of that depth, and those inside it, and keeps what was done.
+func (tx *Tx) Release(depth int) {
+	s := tx.save(depth)
+	tx.saves = tx.saves[:depth-1]
+	keep := tx.undo[:s.undo]
+	for _, u := range tx.undo[s.undo:] {
+		// An outer savepoint wants what was there before it, and has an older entry for what was made since.
+		if len(tx.saves) > 0 && (u.before == nil || u.before.epoch < tx.saves[len(tx.saves)-1].epoch) {
+			keep = append(keep, u)
+			continue
+		}
+		if u.before != nil && u.before.run.Count > 0 {
+			tx.p.space.release(u.before.run)
+		}
+	}
+	clear(tx.undo[len(keep):])
+	tx.undo = keep
+	tx.recount()
+}
+
+// save returns the savepoint of a depth.
+func (tx *Tx) save(depth int) savepoint {
+	if depth < 1 || depth > len(tx.saves) {
+		panic(invariant.Failf("pager: savepoint %d of %d", depth, len(tx.saves)))
+	}
+	return tx.saves[depth-1]
+}
+
+// recount adds up the bytes that are dirty in memory, savepoints' versions included.
+func (tx *Tx) recount() {
+	tx.bytes, tx.loaded = 0, 0
+	count := func(d *dirtyPage) {
+		switch {
+		case d == nil || d.data == nil:
+		case d.run.Count == 0:
+			tx.bytes += int64(len(d.data))
+		default:
+			tx.loaded += int64(len(d.data))
+		}
+	}
+	for _, d := range tx.pages { // a sum: the order does not matter
+		count(d)
+	}
+	for _, u := range tx.undo {
+		count(u.before)
+	}
+}
+
+// Rollback ends the transaction and leaves nothing of it. It needs no I/O; blocks with writes under way are given back when
+// those are retired.
+func (tx *Tx) Rollback() {
+	if tx.over {
+		return
+	}
+	for _, d := range tx.pages {
+		if d.run.Count > 0 {
+			tx.p.space.release(d.run)
+		}
+	}
+	for _, u := range tx.undo {
+		if u.before != nil && u.before.run.Count > 0 {
+			tx.p.space.release(u.before.run)
+		}
+	}
+	tx.returnIDs(func(types.PageID) bool { return false })
+	tx.end()
+}
+
+// returnIDs makes those ids free again that were reserved and are not in use. Ids that no commit has come to are not
+// remembered: the next transaction counts from the last commit's.
+func (tx *Tx) returnIDs(used func(types.PageID) bool) {
+	tx.p.mu.Lock()
+	next := tx.p.queued.NextPage
+	tx.p.mu.Unlock()
+	for _, id := range tx.taken {
+		if id < next && !used(id) {
+			tx.p.ids.free.add(id)
+		}
+	}
+}
+
+// end gives back the turn and the registration.
+func (tx *Tx) end() {
+	tx.over, tx.pages, tx.undo, tx.spare, tx.taken, tx.reuse = true, nil, nil, nil, nil, nil
+	tx.p.readers.release(tx.slot)
+	tx.p.turn.Release(&tx.ticket)
+	tx.p.reap()
+}
+
+// sorted returns the ids of the pages that the transaction has touched, ascending.
+func (tx *Tx) sorted() []types.PageID {
+	ids := make([]types.PageID, 0, len(tx.pages))
+	for id := range tx.pages {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
