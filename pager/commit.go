@@ -48,6 +48,7 @@ type Commit struct {
 	grow   growFile
 	log    wal.Reserve
 	space  wal.Reservation
+	queued bool
 	blocks uint64 // reserved in the file's space
 	frames *wal.Commit
 	images []*Image
@@ -68,7 +69,7 @@ func (c *Commit) Start(tx *Tx, relaxed bool) {
 func (c *Commit) Seq() types.Seq { return c.seq }
 
 // Queued reports whether the commit is with the log: from there Abort does not undo it.
-func (c *Commit) Queued() bool { return c.state == commitWait || c.state == commitEnded && c.tx == nil }
+func (c *Commit) Queued() bool { return c.queued }
 
 // Step goes on with the commit.
 func (c *Commit) Step() (types.IOResult[struct{}], error) {
@@ -282,6 +283,7 @@ func (c *Commit) queue() error {
 		p.mu.Unlock()
 		return err
 	}
+	c.queued = true
 	p.interval.add(c.need)
 	p.queued = tx.globals
 	p.commits = append(p.commits, queuedCommit{tx.seq, tx.globals})

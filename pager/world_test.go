@@ -39,6 +39,9 @@ type pagerWorld struct {
 	info    OpenInfo
 	dead    bool // closed, or failed for good
 	strict  bool // no I/O fails: reads must succeed
+
+	yield  func(*io.Completion) bool // of the client that runs; nil outside of a schedule
+	yields map[*routine]func(*io.Completion) bool
 }
 
 const testPageSize = 512
@@ -54,8 +57,12 @@ func newPagerWorld(t testing.TB, m *io.Memory, cache int64) *pagerWorld {
 	return &pagerWorld{t: t, m: m, cs: cache, models: []testModel{{}}}
 }
 
-// finishPager completes queued I/O until c has resolved.
-func (w *pagerWorld) finish(c *io.Completion) {
+// finish waits for c: it completes queued I/O, in order, until c has resolved; or, in a client of a random schedule, it lets
+// the others run. It returns false if the client is to abandon what it does.
+func (w *pagerWorld) finish(c *io.Completion) bool {
+	if w.yield != nil {
+		return w.yield(c)
+	}
 	for i := 0; !c.Done(); i++ {
 		q := w.m.Queue()
 		if len(q) == 0 || i > 10000 {
@@ -63,6 +70,7 @@ func (w *pagerWorld) finish(c *io.Completion) {
 		}
 		q[0].Complete()
 	}
+	return true
 }
 
 // drivePager runs a machine to its end.
@@ -74,7 +82,12 @@ func drivePager[T any](w *pagerWorld, s types.Stepper[T]) (T, error) {
 		if err != nil || res.Pending == nil {
 			return res.Value, err
 		}
-		w.finish(res.Pending)
+		if !w.finish(res.Pending) {
+			return res.Value, m.Abort(io.ErrCancelled)
+		}
+		if c := res.Pending; c.Done() && c.Err() != nil {
+			continue // the wrapper aborts
+		}
 	}
 	w.t.Fatal("machine does not end")
 	panic("unreachable")
@@ -211,7 +224,7 @@ func (w *pagerWorld) commit(tx *Tx, relaxed bool) error {
 	if err == nil && dirty && !relaxed {
 		w.acked = max(w.acked, seq)
 	}
-	if err != nil && dirty && !errors.Is(err, types.ErrCommitUnknown) {
+	if err != nil && dirty && !c.Queued() && !errors.Is(err, types.ErrCommitUnknown) {
 		w.started = seq - 1 // it is out for sure
 	}
 	return err

@@ -184,6 +184,21 @@ func (l *Log) Changed(gen types.Generation, x types.Seq) []Entry {
 	return changed
 }
 
+// Above returns the newest entry above x of every page in the newest layer, by page.
+func (l *Log) Above(x types.Seq) []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	y := l.index.top()
+	var above []Entry
+	for i := len(y.entries) - 1; i >= 0 && y.entries[i].version > x; i-- {
+		if e := &y.entries[i]; y.newest[e.page] == int32(i) {
+			above = append(above, y.entry(int32(i)))
+		}
+	}
+	slices.SortFunc(above, func(a, b Entry) int { return cmp.Compare(a.Page, b.Page) })
+	return above
+}
+
 // References returns the runs that references in the layer of generation gen name, whether superseded or not.
 func (l *Log) References(gen types.Generation) []types.Run {
 	l.mu.Lock()

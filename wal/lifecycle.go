@@ -254,3 +254,14 @@ func (m *Close) Abort(cause error) error {
 	}
 	return cause
 }
+
+// Discard closes the log's file, if it has one, without waiting: for an open that failed.
+func (l *Log) Discard() {
+	l.mu.Lock()
+	f := l.file
+	l.file = nil
+	l.mu.Unlock()
+	if f != nil {
+		f.Close(new(io.Completion))
+	}
+}

@@ -209,6 +209,13 @@ func (l *Log) startAt(e end) Start {
 	}
 }
 
+// Promised returns how many segments the file has as far as the log counts on them: what a meta block says of it.
+func (l *Log) Promised() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.promised
+}
+
 // Bytes returns the bytes from start to where the next group will begin, whole segments between them included: what
 // recovery would read.
 func (l *Log) Bytes(start Start) int64 {
