@@ -60,6 +60,7 @@ type Get struct {
 	level int // node: of the node that block holds
 	block types.Block
 	sum   uint64
+	node  []byte // verified, not used yet
 
 	run    types.Run // run, spilled
 	runSum uint64
@@ -221,11 +222,14 @@ func (g *Get) decodeFrame(err error) (Page, error) {
 	return g.publish(image), nil
 }
 
-// publish makes what was read an image that others find. It becomes the head if the log knows of no newer version.
+// publish makes what was read an image that others find. It becomes the head if no newer version can exist: the generation
+// that it was found through is the newest, so that every later commit is in a layer of the log's index, and none there
+// changed the page. Through an older generation its successor may be in a layer that is gone.
 func (g *Get) publish(data []byte) Page {
 	version := pageVersion(data)
 	newest, ok := g.p.log.Newest(g.id)
-	img := g.p.cache.loaded(newImage(g.id, version, data), !ok || newest <= version, g.seq)
+	head := (!ok || newest <= version) && g.p.published.Load().gen == g.gen
+	img := g.p.cache.loaded(newImage(g.id, version, data), head, g.seq)
 	return Page{ID: g.id, Data: img.data, Image: img}
 }
 
@@ -246,7 +250,11 @@ func (g *Get) unspilled() Page {
 
 // descend takes the next map node from memory, or begins to read it.
 func (g *Get) descend() error {
-	node := g.p.cache.node(g.block)
+	node := g.node // what was just read need not have found room in the cache
+	g.node = nil
+	if node == nil {
+		node = g.p.cache.node(g.block)
+	}
 	if node == nil {
 		offset := g.p.offset(g.block)
 		l, first := g.p.cache.beginLoad(loadKey{offset: offset})
@@ -284,7 +292,7 @@ func (g *Get) addNode() error {
 	if err != nil {
 		return err
 	}
-	g.p.cache.addNode(g.block, g.load.buf)
+	g.node = g.p.cache.addNode(g.block, g.load.buf)
 	g.leave()
 	g.state = getNode
 	return nil

@@ -79,6 +79,7 @@ type Log struct {
 	began    bool   // the meta block names this log: groups may be written
 	readOnly bool
 
+	growing  bool // a Reserve adds places behind the last: PlanTrim waits for another time
 	promised int // places that groups say the file has
 	proven   int // what the last durable group or meta block says of them: fewer are damage
 	fileEnd  int64

@@ -250,8 +250,11 @@ func (r *Reserve) plan() (bool, error) {
 		r.places = max(r.places, r.from+min(r.from, 8))
 	}
 	if l.cfg.Limit != nil {
-		return false, l.cfg.Limit(l.geo.end(r.places - 1))
+		if err := l.cfg.Limit(l.geo.end(r.places - 1)); err != nil {
+			return false, err
+		}
 	}
+	l.growing = true
 	return false, nil
 }
 
@@ -273,6 +276,7 @@ func (r *Reserve) grown(p io.Proof) {
 	for place := r.from; place < r.places; place++ {
 		l.segments = append(l.segments, segment{place: place})
 	}
+	l.growing = false
 	l.promised, l.fileEnd = r.places, max(l.fileEnd, l.geo.end(r.places-1))
 	l.stats.Growths++
 }
@@ -287,9 +291,19 @@ func (r *Reserve) full(cause error) error {
 
 // end ends the machine with err.
 func (r *Reserve) end(err error) (types.IOResult[struct{}], error) {
-	r.state = reserveEnded
+	r.giveUp()
 	r.log.resize.Release(&r.turn)
 	return types.Fail[struct{}](err)
+}
+
+// giveUp ends the machine's claim to the places behind the last.
+func (r *Reserve) giveUp() {
+	if r.state >= reserveGrow && r.state <= reserveSync {
+		r.log.mu.Lock()
+		r.log.growing = false
+		r.log.mu.Unlock()
+	}
+	r.state = reserveEnded
 }
 
 // Abort gives up. What was grown and not finished stays as trailing bytes of the file. The turn is given back once the I/O
@@ -299,7 +313,7 @@ func (r *Reserve) Abort(cause error) error {
 		r.log.failFrom(r.io.Err())
 		cause = r.log.Failed()
 	}
-	r.state = reserveEnded
+	r.giveUp()
 	releaseWhenRetired(&r.log.resize, &r.turn, &r.io)
 	return r.full(cause)
 }
@@ -385,7 +399,7 @@ func (l *Log) PlanTrim(all bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.segments)
-	for n > 1 && l.failed == nil && l.segments[n-1].free() && (all || l.segments[n-1].idle > idleRecyclings) {
+	for n > 1 && l.failed == nil && !l.growing && l.segments[n-1].free() && (all || l.segments[n-1].idle > idleRecyclings) {
 		if l.capacity()-l.reserved-l.spare < l.perSegment(n-1) {
 			break
 		}
