@@ -238,6 +238,7 @@ func (f *flush) finishSync(p io.Proof) {
 		return
 	}
 	l.durable, l.synced, l.proven = f.through, f.syncEnd, f.syncPlaces
+	l.unproven = 0 // no group is laid out while one is synced
 	l.visible = max(l.visible, l.durable)
 	l.unsynced -= f.covered
 	f.state = flushIdle

@@ -242,6 +242,7 @@ func (g *layout) seal(header []byte) {
 		}
 	}
 	l.at, l.chain = g.end.at, chain
+	l.unproven = max(l.unproven, g.places)
 }
 
 // isHeaderBlock reports whether b is the header block of a segment that the group begins.

@@ -434,7 +434,7 @@ func (t *Trim) Step() (types.IOResult[struct{}], error) {
 		}
 		l.mu.Lock()
 		t.size = l.geo.end(len(l.segments) - 1)
-		cut := t.size < l.fileEnd && l.proven <= len(l.segments) && l.failed == nil
+		cut := t.size < l.fileEnd && max(l.proven, l.unproven) <= len(l.segments) && l.failed == nil
 		l.mu.Unlock()
 		if !cut {
 			l.resize.Release(&t.turn)
