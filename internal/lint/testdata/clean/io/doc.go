@@ -1,0 +1,2 @@
+// Package io is an example for the house rules.
+package io

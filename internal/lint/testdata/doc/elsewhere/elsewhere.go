@@ -1,0 +1,2 @@
+// Package elsewhere has its comment in the wrong file.
+package elsewhere

@@ -1,0 +1,2 @@
+// Package there is an example for the house rules.
+package there

@@ -1,0 +1,2 @@
+// Package btree is an example for the house rules.
+package btree

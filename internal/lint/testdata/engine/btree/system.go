@@ -1,0 +1,5 @@
+//go:build windows || plan9
+
+package btree
+
+import _ "golang.org/x/sys/windows"

@@ -1,0 +1,2 @@
+// Package pager is an example for the house rules.
+package pager

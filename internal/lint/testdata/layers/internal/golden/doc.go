@@ -1,0 +1,2 @@
+// Package golden is an example for the house rules.
+package golden

@@ -1,0 +1,3 @@
+package golden
+
+import _ "github.com/pawldb/pawl/types"

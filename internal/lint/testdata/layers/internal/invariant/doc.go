@@ -1,0 +1,2 @@
+// Package invariant is an example for the house rules.
+package invariant

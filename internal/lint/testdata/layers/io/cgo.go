@@ -1,0 +1,3 @@
+package io
+
+import "C"

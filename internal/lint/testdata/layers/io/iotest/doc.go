@@ -1,0 +1,2 @@
+// Package iotest is an example for the house rules.
+package iotest

@@ -1,0 +1,2 @@
+// Package odd is an example for the house rules.
+package odd

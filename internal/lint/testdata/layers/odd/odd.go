@@ -1,0 +1,3 @@
+package odd
+
+import _ "github.com/pawldb/pawl/types"

@@ -1,0 +1,2 @@
+// Package simulator is an example for the house rules.
+package simulator

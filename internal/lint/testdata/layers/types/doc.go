@@ -1,0 +1,2 @@
+// Package types is an example for the house rules.
+package types

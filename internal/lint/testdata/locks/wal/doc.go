@@ -1,0 +1,2 @@
+// Package wal is an example for the house rules.
+package wal

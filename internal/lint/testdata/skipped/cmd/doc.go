@@ -1,0 +1,2 @@
+// Package cmd is an example for the house rules.
+package cmd

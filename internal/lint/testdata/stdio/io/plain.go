@@ -1,0 +1,5 @@
+package io
+
+import "io"
+
+var _ = io.EOF

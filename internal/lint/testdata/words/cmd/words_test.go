@@ -1,0 +1,3 @@
+package cmd
+
+// TODO: tests count.
