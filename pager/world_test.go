@@ -39,6 +39,7 @@ type pagerWorld struct {
 	info    OpenInfo
 	dead    bool // closed, or failed for good
 	strict  bool // no I/O fails: reads must succeed
+	held    int64
 
 	yield  func(*io.Completion) bool // of the client that runs; nil outside of a schedule
 	yields map[*routine]func(*io.Completion) bool
@@ -49,6 +50,7 @@ const testPageSize = 512
 func (w *pagerWorld) config() Config {
 	return Config{
 		IO: w.m, Path: "db", PageSize: testPageSize, CacheSize: w.cs, FileMode: 0o600, FirstSegment: 8192, Segment: 12288,
+		MaxHeldBytes: w.held,
 	}
 }
 
