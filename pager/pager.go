@@ -29,6 +29,10 @@ type Config struct {
 	// bytes of superseded blocks and of the log from being used again; 0: they may keep what they want.
 	MaxHeldBytes int64
 
+	// CheckpointRate is how many bytes a second a passive checkpoint writes to the database file at the most, on average,
+	// measured with the IO's clock; 0: no limit. The log grows by what is committed meanwhile.
+	CheckpointRate int64
+
 	// OnAdvance is told that the watermarks moved, and OnFailed that the log failed, by whoever stepped
 	// the flush, with no lock held. Both may be nil.
 	OnAdvance func(durable, visible types.Seq)
@@ -71,6 +75,8 @@ type Pager struct {
 	snapshots    []*Snapshot                    // scratch of reap
 	seqs         []types.Seq                    // scratch of commit
 	checkpoints  uint64
+	pacing       *io.Attempt      // the timer that a checkpoint waits for to keep to its rate; may be over
+	hurry        atomic.Int32     // checkpoints, waiting or under way, that the rate limit is lifted for
 	judged       types.Generation // the newest one when readers were last judged by what they hold
 }
 

@@ -278,9 +278,11 @@ func (w *pagerWorld) pages() []types.PageID {
 	return ids
 }
 
-// checkpoint makes one, trying a second time if a sync failed, as the driver does.
+// checkpoint makes one.
 func (w *pagerWorld) checkpoint(mode CheckpointMode) error {
-	_, err := drivePager(w, newAttempt(w.p, mode))
+	var c Checkpoint
+	c.Start(w.p, mode)
+	_, err := drivePager(w, &c)
 	return err
 }
 
