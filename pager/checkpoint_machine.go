@@ -2,6 +2,7 @@ package pager
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
@@ -16,8 +17,8 @@ import (
 //	 +--any other error--> the error
 //
 // A failed write or sync of what the meta block is to refer to voids the attempt: nothing of it is trusted, and the second
-// attempt writes everything again, from memory or the log, to other places. A second failed sync in a row is sticky (it
-// matches types.ErrFailed), and so is a failed write or sync of the meta block. Every other error fails this
+// attempt writes everything again, from memory or the log, to other places. A second failed sync in a row is sticky (the
+// error matches types.ErrFailed), and so is a failed write or sync of the meta block. Every other error fails this
 // checkpoint alone and leaves the database as it was: a full disk (io.ErrNoSpace, types.ErrFull), damage that was found
 // (*types.CorruptError), a failed read, a log that has failed. An error of cutting the files, at the end, leaves the
 // checkpoint done and a file longer than it needs to be.
@@ -63,6 +64,9 @@ func (c *Checkpoint) Step() (types.IOResult[CheckpointResult], error) {
 				c.again, c.try = true, newAttempt(c.p, c.mode)
 			case err != nil:
 				c.end()
+				if c.p.Failed() != nil && !errors.Is(err, types.ErrFailed) {
+					err = fmt.Errorf("%w: %w", types.ErrFailed, err)
+				}
 				return types.Fail[CheckpointResult](err)
 			case res.Pending != nil:
 				return res, nil

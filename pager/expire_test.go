@@ -287,7 +287,6 @@ func TestExpiryStress(t *testing.T) {
 	w.held = 2048
 	require.NoError(t, w.open())
 	require.NoError(t, w.update(false, 12, 0, 0))
-	p := w.p
 	var stop atomic.Bool
 	var expired, right atomic.Int64
 	var group sync.WaitGroup
@@ -300,29 +299,37 @@ func TestExpiryStress(t *testing.T) {
 	}
 	rounds := effort(60, 200, 2000)
 	for i := 0; i < rounds || expired.Load() == 0 && i < 100*rounds; i++ {
-		var b Begin
-		b.Start(p)
-		tx, err := driveParked(w, &b)
-		require.NoError(t, err)
-		for id := types.PageID(1); id <= 12; id++ {
-			var g Get
-			g.StartTx(tx, id)
-			pg, err := driveParked(w, &g)
-			require.NoError(t, err)
-			fillPage(tx.Edit(pg), uint64(tx.Seq()))
-		}
-		var c Commit
-		c.Start(tx, false)
-		_, err = driveParked(w, &c)
-		require.NoError(t, err)
-		_, err = driveParked(w, newAttempt(p, CheckpointFull))
-		require.NoError(t, err)
+		w.commitMarks(t)
 	}
 	stop.Store(true)
 	group.Wait()
 	t.Logf("%d pages read, %d readers expired", right.Load(), expired.Load())
 	require.Positive(t, expired.Load())
 	w.quiet()
+}
+
+// commitMarks changes twelve pages to say which commit wrote them, and makes a checkpoint.
+func (w *pagerWorld) commitMarks(t *testing.T) {
+	p := w.p
+	var b Begin
+	b.Start(p)
+	tx, err := driveParked(w, &b)
+	require.NoError(t, err)
+	for id := types.PageID(1); id <= 12; id++ {
+		var g Get
+		g.StartTx(tx, id)
+		pg, err := driveParked(w, &g)
+		require.NoError(t, err)
+		fillPage(tx.Edit(pg), uint64(tx.Seq()))
+	}
+	var c Commit
+	c.Start(tx, false)
+	_, err = driveParked(w, &c)
+	require.NoError(t, err)
+	var cp Checkpoint
+	cp.Start(p, CheckpointFull)
+	_, err = driveParked(w, &cp)
+	require.NoError(t, err)
 }
 
 // readMarks reads pages of a snapshot, several times, until it expires.

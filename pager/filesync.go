@@ -65,6 +65,7 @@ func (s *fileSync) Abort(cause error) error {
 func (p *Pager) countSync(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.figures.syncs++
 	if err == nil {
 		p.failedInARow = 0
 		return

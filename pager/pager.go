@@ -74,7 +74,10 @@ type Pager struct {
 	covered      map[types.Generation]types.Seq // by the generations that have a layer in the log's index
 	snapshots    []*Snapshot                    // scratch of reap
 	seqs         []types.Seq                    // scratch of commit
-	checkpoints  uint64
+	figures      figures
+	writing      atomic.Bool      // somebody has the writer's turn, for Stats, as are
+	dirty        atomic.Int64     // bytes in memory of the transaction's pages, and
+	spilled      atomic.Uint64    // pages written ahead of their commit
 	pacing       *io.Attempt      // the timer that a checkpoint waits for to keep to its rate; may be over
 	hurry        atomic.Int32     // checkpoints, waiting or under way, that the rate limit is lifted for
 	judged       types.Generation // the newest one when readers were last judged by what they hold

@@ -37,9 +37,10 @@ type pagerWorld struct {
 	acked   types.Seq
 	started types.Seq
 	info    OpenInfo
-	dead    bool // closed, or failed for good
-	strict  bool // no I/O fails: reads must succeed
-	held    int64
+	dead    bool  // closed, or failed for good
+	strict  bool  // no I/O fails: reads must succeed
+	held    int64 // MaxHeldBytes
+	clock   bool  // Config.Clock
 
 	yield  func(*io.Completion) bool // of the client that runs; nil outside of a schedule
 	yields map[*routine]func(*io.Completion) bool
@@ -50,7 +51,7 @@ const testPageSize = 512
 func (w *pagerWorld) config() Config {
 	return Config{
 		IO: w.m, Path: "db", PageSize: testPageSize, CacheSize: w.cs, FileMode: 0o600, FirstSegment: 8192, Segment: 12288,
-		MaxHeldBytes: w.held,
+		MaxHeldBytes: w.held, Clock: w.clock,
 	}
 }
 
