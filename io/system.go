@@ -214,7 +214,9 @@ func (s *system) over(f *systemFile) {
 	}
 }
 
-// CancelRequest implements Canceller: what lies in the queue ends at once, what is under way in its own time.
+// CancelRequest implements Canceller: what lies in the queue ends at once, what is under way in its own time. Requests
+// of the callbacks that ran before are left to waiters and the watch: to grant them would start others of the queue that
+// are about to be cancelled.
 func (s *system) CancelRequest(c *Completion) {
 	s.mu.Lock()
 	if c.kind == KindTimer {

@@ -127,7 +127,7 @@ func (f *systemFile) write(bufs [][]byte, offset, length int64) error {
 		}
 		var n int
 		var err error
-		if vector := vectorOf(bufs); skip == 0 && len(vector) > 1 && f.s.calls.pwritev != nil {
+		if vector := vectorOf(bufs, maxVector, maxTransfer); skip == 0 && len(vector) > 1 && f.s.calls.pwritev != nil {
 			n, err = f.s.calls.pwritev(f.h, vector, offset)
 		} else {
 			rest := bufs[0][skip:]
@@ -150,15 +150,14 @@ func (f *systemFile) write(bufs [][]byte, offset, length int64) error {
 	return nil
 }
 
-// vectorOf returns as many of the first buffers as one call takes.
-func vectorOf(bufs [][]byte) [][]byte {
-	bufs = bufs[:min(len(bufs), maxVector)]
-	bytes := 0
+// vectorOf returns as many of the first buffers as one call takes: up to most, which hold no more than limit bytes.
+func vectorOf(bufs [][]byte, most, limit int) [][]byte {
+	bufs = bufs[:min(len(bufs), most)]
 	for i, b := range bufs {
-		if len(b) > maxTransfer-bytes {
+		if len(b) > limit {
 			return bufs[:i]
 		}
-		bytes += len(b)
+		limit -= len(b)
 	}
 	return bufs
 }

@@ -17,8 +17,7 @@ type SystemHooks struct {
 	holding chan struct{} // closed when one waits
 }
 
-// NewHookedSystem returns a system backend with hooks. Its watch is patient enough to leave tests alone that look at
-// who runs what; see SetImpatient.
+// NewHookedSystem returns a system backend with hooks.
 func NewHookedSystem() (IO, *SystemHooks) {
 	c := platformCalls()
 	h := &SystemHooks{Calls: map[string]*atomic.Int64{}}
