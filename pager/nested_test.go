@@ -225,6 +225,7 @@ var (
 	someState   = []step{commits(2, 8, 0, 0), fullCp, spilling(20, 4, 2), commits(1, 1, 5, 1)}
 	nestedCases = []nested{
 		{"a spill inside a checkpoint", someState, fullCp, spilling(18, 5, 2), []step{fullCp}, 1},
+		{"extents inside a checkpoint", someState, fullCp, extents(900, 100), []step{fullCp}, 1},
 		{"a checkpoint inside a spill", someState, spilling(18, 5, 2), fullCp, []step{fullCp}, 1},
 		{"commits inside a truncating checkpoint", slices.Concat(someState, []step{commits(3, 0, 0, 9)}), truncate,
 			steps(commits(1, 1, 2, 1), spilling(17, 2, 0)), []step{truncate, truncate}, 1},

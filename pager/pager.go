@@ -53,7 +53,8 @@ type Pager struct {
 	mu           sync.Mutex
 	gen          *generation   // newest durable
 	live         []*generation // with readers, or newest; ascending
-	meta         metaBlock     // last proven durable
+	meta         metaBlock     // last proven durable; of a clean file that was only read: last found
+	metaProven   bool          // meta is proven durable, not only found
 	logReady     bool          // groups may be written: the meta block says needs-log
 	publications uint64        // snapshots published
 	commits      []queuedCommit
