@@ -1,8 +1,11 @@
 package pager
 
 import (
+	"testing"
+
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -39,6 +42,45 @@ func (w *pagerWorld) noLeaks() {
 		for id := range w.models[seq] {
 			free := int(id/64) < len(p.ids.free.words) && p.ids.free.words[id/64]>>(id%64)&1 != 0
 			require.False(w.t, free, "page %d is in use and free", id)
+		}
+		w.noLostIDs(w.models[seq])
+	}
+}
+
+// noLostIDs checks that every page id is in use, free, or will be found in the map. After a recovery there are others, which
+// the next open finds.
+func (w *pagerWorld) noLostIDs(model testModel) {
+	p := w.p
+	if !w.info.Created && !w.info.Clean {
+		return
+	}
+	for id := types.PageID(1); id < p.queued.NextPage; id++ {
+		_, used := model[id]
+		free := int(id/64) < len(p.ids.free.words) && p.ids.free.words[id/64]>>(id%64)&1 != 0
+		ahead := !p.ids.scanned && uint64(id)/p.fanout() >= p.ids.scan
+		require.True(w.t, used || free || ahead, "page id %d is lost", id)
+	}
+}
+
+// TestManyGenerations goes through many checkpoints under readers of several generations, so that blocks of pages, map nodes
+// and extents are given up and used again for other things, with caches that hold everything, something, next to nothing.
+func TestManyGenerations(t *testing.T) {
+	for _, cache := range []int64{bigCache, tinyCache, coldCache} {
+		w := newPagerWorld(t, io.NewMemory(), cache)
+		w.strict = true
+		require.NoError(t, w.open())
+		require.NoError(t, w.update(false, 100, 0, 0))
+		for range 4 {
+			require.NoError(t, manyReaders(7)(w))
+			require.NoError(t, w.checkpoint(CheckpointFull))
+			w.quiet()
+			require.NoError(t, w.verify(w.models))
+			require.NoError(t, w.fsck())
+			require.NoError(t, spilledSavepoints(w))
+			require.NoError(t, rollback(30)(w))
+			w.quiet()
+			require.NoError(t, reopenCleanly(w))
+			require.NoError(t, w.verify(w.models))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package pager
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,10 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/types"
 )
 
 // coldCache holds one page or two: whoever reads, reads the disk. A transaction still has the 16 pages that it may always have.
-const coldCache = 1 << 10
+// warmCache holds some, and is no larger than lets a transaction of more than 16 pages spill.
+const coldCache, warmCache = 1 << 10, 16 << 10
 
 // nested is two operations of which one runs inside the other: whenever the outer one waits for an I/O, that is a place where
 // the inner one can run from beginning to end.
@@ -23,7 +26,9 @@ type nested struct {
 	outer  step
 	inner  step
 	after  []step // must succeed where nothing was made to fail
-	stride int    // of the places where the inner one runs; 0: 1
+	stride int    // of the places where the inner one runs
+	cache  int64
+	sector int // bytes that a cut takes or leaves together; less than a meta block: that may be torn
 }
 
 // The orders in which I/O completes while an operation waits. Each returns the index in the queue.
@@ -56,8 +61,8 @@ type nestedRun struct {
 
 // run returns the world behind it, and false if the outer operation ends before the inner one would run.
 func (n nested) run(t testing.TB, r nestedRun) (*pagerWorld, bool) {
-	m := io.NewMemory()
-	w := newPagerWorld(t, m, coldCache)
+	m := io.NewMemory(io.MemoryConfig{SectorSize: n.sector})
+	w := newPagerWorld(t, m, n.cache)
 	require.NoError(t, w.open())
 	for i, s := range n.before {
 		require.NoError(t, s(w), "%s: step %d", n.name, i)
@@ -73,6 +78,7 @@ func (n nested) run(t testing.TB, r nestedRun) (*pagerWorld, bool) {
 		return q[completionOrders[r.order].next(q)]
 	}
 	m.SetFault(func(op *io.Op) error {
+		w.writesOwnTheirBlocks()
 		if r.onIO == nil || !ran || busy {
 			return nil
 		}
@@ -102,6 +108,7 @@ func (n nested) run(t testing.TB, r nestedRun) (*pagerWorld, bool) {
 	}
 	_ = n.outer(w) // ends with an error where it is abandoned, or an I/O was made to fail
 	w.between = nil
+	w.writesOwnTheirBlocks()
 	if ran && r.abandon {
 		w.patient = true
 		_ = n.inner(w)
@@ -112,6 +119,32 @@ func (n nested) run(t testing.TB, r nestedRun) (*pagerWorld, bool) {
 	}
 	w.next = nil
 	return w, ran
+}
+
+// writesOwnTheirBlocks checks that no block is free, and that no two writes go to the same bytes, while a write that is not
+// retired may touch it: cancelled ones too.
+func (w *pagerWorld) writesOwnTheirBlocks() {
+	s := w.p.space
+	ends := map[string]int64{}
+	queue := slices.DeleteFunc(w.m.Queue(), func(op *io.Op) bool { return op.Kind != io.KindWrite })
+	slices.SortFunc(queue, func(a, b *io.Op) int { return cmp.Compare(a.Offset, b.Offset) })
+	for _, op := range queue {
+		if op.Offset < ends[op.File] {
+			w.t.Fatalf("%v overlaps a write that is under way", op)
+		}
+		ends[op.File] = op.Offset + op.Length
+		if ofLog(op) {
+			continue
+		}
+		s.mu.Lock()
+		for at := op.Offset; at < op.Offset+op.Length; at += testPageSize {
+			b := types.Block(at / testPageSize)
+			if g := &s.groups[b/s.geometry.chunk]; nextSet(g.busy, int(b%s.geometry.chunk), len(g.busy)*64) != int(b%s.geometry.chunk) {
+				w.t.Fatalf("block %d is free under %v", b, op)
+			}
+		}
+		s.mu.Unlock()
+	}
 }
 
 // diskImages returns what to look at of the images that a cut may leave: nothing survives, everything, all but the meta blocks,
@@ -223,15 +256,18 @@ func readAll(times int) step {
 
 var (
 	someState   = []step{commits(2, 8, 0, 0), fullCp, spilling(20, 4, 2), commits(1, 1, 5, 1)}
+	turnover    = steps(commits(1, 2, 8, 2), fullCp, spilling(18, 6, 2), fullCp, spilling(18, 6, 9))
 	nestedCases = []nested{
-		{"a spill inside a checkpoint", someState, fullCp, spilling(18, 5, 2), []step{fullCp}, 1},
-		{"extents inside a checkpoint", someState, fullCp, extents(900, 100), []step{fullCp}, 1},
-		{"a checkpoint inside a spill", someState, spilling(18, 5, 2), fullCp, []step{fullCp}, 1},
+		{"a spill inside a checkpoint", someState, fullCp, spilling(18, 5, 2), []step{fullCp}, 1, coldCache, 64},
+		{"extents inside a checkpoint", someState, fullCp, extents(900, 100), []step{fullCp}, 1, warmCache, 512},
+		{"a checkpoint inside a spill", someState, spilling(18, 5, 2), fullCp, []step{fullCp}, 1, coldCache, 512},
 		{"commits inside a truncating checkpoint", slices.Concat(someState, []step{commits(3, 0, 0, 9)}), truncate,
-			steps(commits(1, 1, 2, 1), spilling(17, 2, 0)), []step{truncate, truncate}, 1},
-		{"a savepoint inside a checkpoint", someState, fullCp, spilledSavepoints, []step{fullCp}, 2},
-		{"generations inside a reader", someState, readAll(1),
-			steps(commits(1, 2, 8, 2), fullCp, spilling(18, 6, 2), fullCp, spilling(18, 6, 9)), []step{fullCp}, 3},
+			steps(commits(1, 1, 2, 1), spilling(17, 2, 0)), []step{truncate, truncate}, 1, warmCache, 512},
+		{"a savepoint inside a checkpoint", someState, fullCp, spilledSavepoints, []step{fullCp}, 2, coldCache, 512},
+		{"a spill inside a spill", someState, spilling(18, 5, 2), steps(spilling(18, 5, 2), fullCp), []step{fullCp}, 2, coldCache, 512},
+		{"generations inside a reader", someState, readAll(1), turnover, []step{fullCp}, 3, coldCache, 512},
+		{"generations inside a warm reader", someState, readAll(2), turnover, []step{fullCp}, 3, warmCache, 512},
+		{"a reader inside generations", someState, turnover, readAll(2), []step{fullCp}, 3, warmCache, 512},
 	}
 )
 
@@ -289,7 +325,7 @@ func spilledSavepoints(w *pagerWorld) error {
 // enumerate calls visit for every place at which the inner operation can run, in every order of completion.
 func (n nested) enumerate(t *testing.T, abandon bool, visit func(r nestedRun, label func() string) bool) {
 	for order := range completionOrders {
-		for at := 0; ; at += effort(5, max(n.stride, 1), 1) {
+		for at := 0; ; at += effort(5, n.stride, 1) {
 			r := nestedRun{at: at, order: order, abandon: abandon}
 			label := func() string {
 				return fmt.Sprintf("%s, behind I/O %d, %s, abandoned %v", n.name, at, completionOrders[order].name, abandon)
