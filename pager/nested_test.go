@@ -213,7 +213,17 @@ func spilling(adds, edits, frees int) step {
 					return err
 				}
 			}
-			return nil
+			var spilled []types.PageID
+			for _, id := range tx.sorted() {
+				if d := tx.pages[id]; d.run.Count > 0 && w.now[id].extent == 0 {
+					spilled = append(spilled, id)
+				}
+			}
+			if len(spilled) < 2 {
+				return nil
+			}
+			w.free(tx, spilled[0])
+			return w.edit(tx, spilled[1])
 		}
 		if err := work(); err != nil {
 			tx.Rollback()
@@ -259,10 +269,11 @@ var (
 	turnover    = steps(commits(1, 2, 8, 2), fullCp, spilling(18, 6, 2), fullCp, spilling(18, 6, 9))
 	nestedCases = []nested{
 		{"a spill inside a checkpoint", someState, fullCp, spilling(18, 5, 2), []step{fullCp}, 1, coldCache, 64},
-		{"extents inside a checkpoint", someState, fullCp, extents(900, 100), []step{fullCp}, 1, warmCache, 512},
+		{"extents inside a checkpoint", someState, fullCp, extents(900, 1400), []step{fullCp}, 1, warmCache, 512},
 		{"a checkpoint inside a spill", someState, spilling(18, 5, 2), fullCp, []step{fullCp}, 1, coldCache, 512},
 		{"commits inside a truncating checkpoint", slices.Concat(someState, []step{commits(3, 0, 0, 9)}), truncate,
 			steps(commits(1, 1, 2, 1), spilling(17, 2, 0)), []step{truncate, truncate}, 1, warmCache, 512},
+		{"a passive checkpoint inside commits", someState, commits(2, 3, 2, 1), passive, []step{fullCp}, 1, warmCache, 512},
 		{"a savepoint inside a checkpoint", someState, fullCp, spilledSavepoints, []step{fullCp}, 2, coldCache, 512},
 		{"a spill inside a spill", someState, spilling(18, 5, 2), steps(spilling(18, 5, 2), fullCp), []step{fullCp}, 2, coldCache, 512},
 		{"generations inside a reader", someState, readAll(1), turnover, []step{fullCp}, 3, coldCache, 512},

@@ -2,6 +2,8 @@ package pager
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/pawldb/pawl/types"
 )
@@ -74,6 +76,26 @@ func extents(sizes ...int) step {
 			}
 		}
 		if err := w.add(tx); err != nil {
+			tx.Rollback()
+			return err
+		}
+		return w.commit(tx, false)
+	}
+}
+
+// replaceExtents makes a transaction that frees all extents and makes one.
+func replaceExtents(size int) step {
+	return func(w *pagerWorld) error {
+		tx, err := w.begin()
+		if err != nil {
+			return err
+		}
+		for _, id := range slices.Sorted(maps.Keys(w.now)) {
+			if w.now[id].extent > 0 {
+				w.free(tx, id)
+			}
+		}
+		if err := w.addExtent(tx, size); err != nil {
 			tx.Rollback()
 			return err
 		}
@@ -199,7 +221,7 @@ func manyReaders(rounds int) step {
 			}
 		}()
 		for round := range rounds {
-			for _, s := range []step{commits(1, 2, 5, 1), extents(600), fullCp, commits(1, 1, 2, 1)} {
+			for _, s := range []step{commits(1, 2, 5, 1), fullCp, replaceExtents(600), commits(1, 1, 2, 1)} {
 				if err := s(w); err != nil {
 					return err
 				}
@@ -207,9 +229,9 @@ func manyReaders(rounds int) step {
 			r := new(Reader)
 			r.Start(w.p)
 			readers = append(readers, r)
-			if round%3 == 2 {
-				readers[1].Close()
-				readers = append(readers[:1], readers[2:]...)
+			if leave := (round + 2) % 3; leave < 2 && len(readers) > leave+1 { // the second, the oldest, none
+				readers[1-leave].Close()
+				readers = slices.Delete(readers, 1-leave, 2-leave)
 			}
 			for _, r := range readers {
 				if bad := w.verifyAt(r, w.models); bad != nil && w.strict {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -356,12 +357,14 @@ func (w *pagerWorld) fsck() error {
 	p := w.p
 	gen := p.gen
 	seen := map[types.Block]string{}
+	pages := map[string]bool{}
 	mark := func(run types.Run, what string) error {
 		for b := run.First; b < run.End(); b++ {
 			if other, twice := seen[b]; twice {
 				return fmt.Errorf("block %d is %s and %s", b, other, what)
 			}
 			seen[b] = what
+			pages[what] = strings.HasPrefix(what, "page ")
 			if !gen.used.has(b) {
 				return fmt.Errorf("block %d, %s, is free in the bitmaps", b, what)
 			}
@@ -377,6 +380,10 @@ func (w *pagerWorld) fsck() error {
 		if err := w.walkMap(gen, gen.height-1, 0, mark); err != nil {
 			return err
 		}
+	}
+	maps.DeleteFunc(pages, func(_ string, page bool) bool { return !page })
+	if uint64(len(pages)) != gen.globals.Pages {
+		return fmt.Errorf("%d pages in the map, %d in use", len(pages), gen.globals.Pages)
 	}
 	if uint64(len(seen)) != gen.used.count() {
 		return fmt.Errorf("%d blocks are in use, %d are marked in the bitmaps", len(seen), gen.used.count())
