@@ -78,6 +78,7 @@ func TestManyGenerations(t *testing.T) {
 			require.NoError(t, w.fsck())
 			require.NoError(t, spilledSavepoints(w))
 			require.NoError(t, rollback(30)(w))
+			require.NoError(t, rollbackInSavepoint(w))
 			w.quiet()
 			require.NoError(t, reopenCleanly(w))
 			require.NoError(t, w.verify(w.models))

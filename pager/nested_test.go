@@ -122,9 +122,22 @@ func (n nested) run(t testing.TB, r nestedRun) (*pagerWorld, bool) {
 }
 
 // writesOwnTheirBlocks checks that no block is free, and that no two writes go to the same bytes, while a write that is not
-// retired may touch it: cancelled ones too.
+// retired may touch it: cancelled ones too. Of syncs and truncates of the file there is one at a time, and no sync is cancelled.
 func (w *pagerWorld) writesOwnTheirBlocks() {
 	s := w.p.space
+	alone := map[io.Kind]*io.Op{}
+	for _, op := range w.m.Queue() {
+		if ofLog(op) || op.Kind != io.KindSync && op.Kind != io.KindTruncate {
+			continue
+		}
+		if other := alone[op.Kind]; other != nil {
+			w.t.Fatalf("%v beside %v", op, other)
+		}
+		alone[op.Kind] = op
+		if op.Kind == io.KindSync && op.Completion.Done() {
+			w.t.Fatalf("%v was cancelled: nobody will hear how it ends", op)
+		}
+	}
 	ends := map[string]int64{}
 	queue := slices.DeleteFunc(w.m.Queue(), func(op *io.Op) bool { return op.Kind != io.KindWrite })
 	slices.SortFunc(queue, func(a, b *io.Op) int { return cmp.Compare(a.Offset, b.Offset) })
@@ -331,6 +344,27 @@ func spilledSavepoints(w *pagerWorld) error {
 		}
 	}
 	return w.commit(tx, false)
+}
+
+// rollbackInSavepoint gives up a transaction inside of a savepoint that holds pages which were spilled before it.
+func rollbackInSavepoint(w *pagerWorld) error {
+	tx, err := w.begin()
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	for range 30 {
+		if err := w.add(tx); err != nil {
+			return err
+		}
+	}
+	tx.Savepoint()
+	for _, id := range w.pages() {
+		if err := w.edit(tx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // enumerate calls visit for every place at which the inner operation can run, in every order of completion.
