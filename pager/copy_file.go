@@ -123,10 +123,7 @@ func (f *CopyFile) step() (*io.Completion, error) {
 	case copyFileLink:
 		return f.named()
 	case copyFileRemove:
-		return f.await(func() {
-			f.temp, f.state = "", copyFileDir
-			f.p.io.SyncDir(&f.io, f.path)
-		})
+		return f.removed()
 	case copyFileDir:
 		return f.await(func() { f.state = copyFileEnded })
 	default:
@@ -239,7 +236,21 @@ func (f *CopyFile) named() (*io.Completion, error) {
 		return nil, err
 	}
 	f.linked, f.state = true, copyFileRemove
-	f.p.io.Remove(&f.io, f.temp)
+	f.try.Reset()
+	f.p.io.Remove(f.try.Begin("the copy to lose its temporary name"), f.temp)
+	return nil, nil
+}
+
+// removed goes on once the temporary name is gone. Where there are no links, naming the file has taken it away.
+func (f *CopyFile) removed() (*io.Completion, error) {
+	if c := f.try.Over(); !c.Done() {
+		return c, nil
+	}
+	if err := f.try.Err(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	f.temp, f.state = "", copyFileDir
+	f.p.io.SyncDir(&f.io, f.path)
 	return nil, nil
 }
 
@@ -252,6 +263,9 @@ func (f *CopyFile) Abort(cause error) error {
 		cause = f.copy.Abort(cause)
 	case copyFileEnded:
 		return cause
+	}
+	if f.copy.reads.plan != nil {
+		f.copy.reads.close()
 	}
 	group := new(io.CompletionGroup)
 	group.Start("writes of an abandoned copy")
@@ -274,19 +288,22 @@ func (f *CopyFile) Abort(cause error) error {
 	group.Build()
 	group.Completion().OnRetire(func(*io.Completion) {
 		f.p.forget(bufs)
-		linked := f.linked || state == copyFileLink && f.try.Err() == nil
-		f.clean(linked)
+		if state == copyFileOpen && errors.Is(f.io.Err(), fs.ErrExist) {
+			f.temp = "" // not ours
+		}
+		f.linked = f.linked || state == copyFileLink && f.try.Err() == nil
+		f.clean()
 	})
 	return cause
 }
 
 // clean closes and deletes.
-func (f *CopyFile) clean(linked bool) {
+func (f *CopyFile) clean() {
 	remove := func(*io.Completion) {
 		if f.temp != "" {
 			f.p.io.Remove(new(io.Completion), f.temp)
 		}
-		if linked {
+		if f.linked {
 			f.p.io.Remove(new(io.Completion), f.path)
 		}
 	}
