@@ -274,7 +274,9 @@ func (f *CopyFile) Abort(cause error) error {
 		group.Add(&f.io)
 	}
 	if !f.try.Idle() {
-		f.try.Cancel()
+		if state != copyFileLink {
+			f.try.Cancel()
+		} // a link goes on, so that it is known whether the name is ours to delete
 		group.Add(f.try.Over())
 	}
 	var bufs [][]byte
