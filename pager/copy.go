@@ -36,20 +36,20 @@ const (
 	copyEnded                    // end
 )
 
-// Copy is a machine that makes a new, clean database of a snapshot, as a stream of chunks that follow each other from offset 0
-// to the end of the new file. What it does is in the package's documentation.
+// Copy is a machine that makes a new, clean database of a snapshot, as a stream of chunks that follow each other from
+// offset 0 to the end of the new file. What it does is in the package's documentation.
 //
-// It is stepped differently from others: each result is one chunk, and the next Step goes on with the next one, until a
-// chunk says End. A types.StateMachine drives one chunk. A caller who stops before the end calls Abort.
+// It is stepped differently from others: each result is one chunk, and the next Step goes on with the next one, until
+// a chunk says End. A types.StateMachine drives one chunk. A caller who stops before the end calls Abort.
 //
 //	begin (-> stat -> bitmaps) -> sum -> place -> ahead -> zero -> read -> fill -> look -> verify --> chunk
 //	                                                ^        |                               |
 //	                                                |        +--no more--> end      damage --+--> blame --> error
 //	                                                +-----------------next Step--------------+
 //
-// Memory: the buffers of five windows of at most 1 MiB each, for which the cache's budget pays, and what copyPlan says. The
-// writer and checkpoints go on as beside any other reader. Damage is a *types.CorruptError that names the place in the
-// database's file; chunks that were handed out before may have shown parts of it.
+// Memory: the buffers of five windows of at most 1 MiB each, for which the cache's budget pays, and what copyPlan
+// says. The writer and checkpoints go on as beside any other reader. Damage is a *types.CorruptError that names the
+// place in the database's file; chunks that were handed out before may have shown parts of it.
 type Copy struct {
 	p     *Pager
 	r     *Reader
@@ -264,7 +264,8 @@ func (c *Copy) verify() (*CopyChunk, *io.Completion, error) {
 	return &CopyChunk{Offset: c.p.offset(w.first), Data: w.buf}, nil, nil
 }
 
-// detach leaves the bytes of the last chunk to the caller, who gives them back with recycle or pays for them with forget.
+// detach leaves the bytes of the last chunk to the caller, who gives them back with recycle or pays for them with
+// forget.
 func (c *Copy) detach() { c.out = nil }
 
 // Abort ends the copy. Its snapshot stays readable until the reads under way can't touch the file any more.

@@ -10,12 +10,12 @@ import (
 	"github.com/pawldb/pawl/types"
 )
 
-// copyCheck is the part of a copy that verifies what comes from the database's file as it goes by. A block is believed if what
-// it says that it is, a page with an id or a map node with an index, is what the snapshot's map, or a reference in
-// the log, has at this place, and its checksum is the one that the map has. So the map is looked up once a page, not gone
-// through once for every part of the file, and memory does not depend on the size of the file: pages lie in the order of
-// their ids for the most part, and then a node of level 0 is read once for some hundred pages. At the worst it is a read of a map
-// node for each page, many at once.
+// copyCheck is the part of a copy that verifies what comes from the database's file as it goes by. A block is
+// believed if what it says that it is, a page with an id or a map node with an index, is what the snapshot's map, or
+// a reference in the log, has at this place, and its checksum is the one that the map has. So the map is looked up
+// once a page, not gone through once for every part of the file, and memory does not depend on the size of the file:
+// pages lie in the order of their ids for the most part, and then a node of level 0 is read once for some hundred
+// pages. At the worst it is a read of a map node for each page, many at once.
 //
 // The other way round, a page of the map may lie in a block that the bitmaps call free: the nodes that are looked up
 // must lie in blocks in use, and in the end all pages of the snapshot must have been seen.
@@ -105,8 +105,8 @@ func (c *copyCheck) needs(data []byte) (copyNodeKey, bool) {
 // mapNodeIndex returns the index that a node names.
 func mapNodeIndex(data []byte) uint64 { return binary.LittleEndian.Uint64(data[mapIndexOff:]) }
 
-// lookAhead gets the map nodes that the window seems to need, some at once. One that fails is looked for again when it is
-// needed indeed.
+// lookAhead gets the map nodes that the window seems to need, some at once. One that fails is looked for again when
+// it is needed indeed.
 func (c *copyCheck) lookAhead() *io.Completion {
 	for len(c.want)+len(c.ahead) > 0 {
 		if len(c.ahead) == 0 {
@@ -240,8 +240,8 @@ func (c *copyCheck) checkNode(data, above []byte) error {
 	return decodeMapNode(data, level, index, sum, gen.blocks, c.plan.p.name, c.plan.p.offset(block))
 }
 
-// checkPage verifies a page, or the first block of an extent. leaf is the generation's map node for the id that it names, nil
-// if the page's place is in the log, or nowhere.
+// checkPage verifies a page, or the first block of an extent. leaf is the generation's map node for the id that it
+// names, nil if the page's place is in the log, or nowhere.
 func (c *copyCheck) checkPage(data, leaf []byte) error {
 	l := c.plan
 	id := pageID(data)

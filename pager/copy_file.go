@@ -31,8 +31,8 @@ const (
 	copyFileEnded                       // end
 )
 
-// CopyFile is a machine that makes a new, clean database of a snapshot in a file of its own, and ends with the file's length in
-// bytes. Free blocks are not written: the file has holes where the file system knows them.
+// CopyFile is a machine that makes a new, clean database of a snapshot in a file of its own, and ends with the file's
+// length in bytes. Free blocks are not written: the file has holes where the file system knows them.
 //
 //	step                   temporary file   name              after a cut
 //	create, write chunks   parts            -                 a file that nothing names; it may be deleted
@@ -41,7 +41,8 @@ const (
 //	remove temporary       -                whole             same
 //	sync directory         -                whole             the copy
 //
-// A name that is taken is fs.ErrExist. After an error, and after Abort, nothing is left behind as far as it can be deleted.
+// A name that is taken is fs.ErrExist. After an error, and after Abort, nothing is left behind as far as it can be
+// deleted.
 type CopyFile struct {
 	p     *Pager
 	r     *Reader
@@ -145,7 +146,8 @@ func (f *CopyFile) await(then func()) (*io.Completion, error) {
 	return nil, nil
 }
 
-// looked begins to make the file, unless the name is taken. That it is not is decided by the link: this only saves the work.
+// looked begins to make the file, unless the name is taken. That it is not is decided by the link: this only saves
+// the work.
 func (f *CopyFile) looked() (*io.Completion, error) {
 	if c := f.try.Over(); !c.Done() {
 		return c, nil

@@ -11,8 +11,8 @@ import (
 // copyBatch is how many pages, or map nodes, a copy looks up at once.
 const copyBatch = 32
 
-// copySums is the part of a copy that computes the checksums of the pages that the log has: the meta block at the start of the
-// stream depends on them.
+// copySums is the part of a copy that computes the checksums of the pages that the log has: the meta block at the
+// start of the stream depends on them.
 type copySums struct {
 	plan    *copyPlan
 	r       *Reader
@@ -136,8 +136,8 @@ func abortNodes(batch []copyNodeGet, cause error) {
 	}
 }
 
-// copyMap is the part of a copy that finds places for what has changed and for the map nodes above, level by level from the
-// bottom. Nodes are made here for their checksums, and once more when the stream gets to them.
+// copyMap is the part of a copy that finds places for what has changed and for the map nodes above, level by level
+// from the bottom. Nodes are made here for their checksums, and once more when the stream gets to them.
 type copyMap struct {
 	plan    *copyPlan
 	entries []wal.Entry // of level 0

@@ -7,8 +7,8 @@ import (
 	"github.com/pawldb/pawl/types"
 )
 
-// copyOwner is the part of a copy that finds out, for an error, what should lie in a block that is damaged so that it does not
-// say itself. It goes through the generation's map, from the root, until something leads to the block.
+// copyOwner is the part of a copy that finds out, for an error, what should lie in a block that is damaged so that it
+// does not say itself. It goes through the generation's map, from the root, until something leads to the block.
 type copyOwner struct {
 	plan   *copyPlan
 	damage *copyDamage

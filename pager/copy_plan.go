@@ -12,16 +12,16 @@ import (
 	"github.com/pawldb/pawl/wal"
 )
 
-// copyChange is an entry of the copy's map that differs from the generation's: of level 0, where a page lies in the copy;
-// above, where a node does. Place is the packed word of the entry, 0 for an empty one.
+// copyChange is an entry of the copy's map that differs from the generation's: of level 0, where a page lies in the
+// copy; above, where a node does. Place is the packed word of the entry, 0 for an empty one.
 type copyChange struct {
 	index uint64 // of the page, or of the node in its level
 	place uint64
 	sum   uint64
 }
 
-// copyOverlay is a block of the copy that the generation's file does not have like that: a page that the log has, or a map
-// node above a change. Its bytes are made again when the stream gets there.
+// copyOverlay is a block of the copy that the generation's file does not have like that: a page that the log has, or
+// a map node above a change. Its bytes are made again when the stream gets there.
 type copyOverlay struct {
 	block types.Block
 	index uint64 // of the page, or of the node in its level
@@ -31,9 +31,9 @@ type copyOverlay struct {
 
 const copyPage = -1
 
-// copyPlan says what each block of a copy holds. Blocks of the generation keep their addresses, and so does what the log has
-// changed, if it is one block before and after; what is new is laid into blocks that the generation has free, or behind
-// its end. It holds about 80 bytes for each page that changed since the generation, and the file's bitmaps.
+// copyPlan says what each block of a copy holds. Blocks of the generation keep their addresses, and so does what the
+// log has changed, if it is one block before and after; what is new is laid into blocks that the generation has free,
+// or behind its end. It holds about 80 bytes for each page that changed since the generation, and the file's bitmaps.
 type copyPlan struct {
 	p        *Pager
 	gen      *generation
@@ -68,7 +68,8 @@ func newCopyPlan(p *Pager, snap *Snapshot, used *blockSet) *copyPlan {
 	return l
 }
 
-// refer takes the blocks that references in the log name: they keep their addresses too. The file has that many blocks.
+// refer takes the blocks that references in the log name: they keep their addresses too. The file has that many
+// blocks.
 func (l *copyPlan) refer(entries []wal.Entry, blocks types.Block) error {
 	for _, e := range entries {
 		if e.Kind != wal.KindReference {
@@ -134,8 +135,8 @@ func (l *copyPlan) release(run types.Run, what string) error {
 	return nil
 }
 
-// placePages decides where the changed pages of a level-0 node go. old is nil if there was no such node; changes come with the
-// sums of full pages, and leave with the places.
+// placePages decides where the changed pages of a level-0 node go. old is nil if there was no such node; changes come
+// with the sums of full pages, and leave with the places.
 func (l *copyPlan) placePages(old []byte, entries []wal.Entry, changes []copyChange) error {
 	fanout := l.p.fanout()
 	for i := range changes {
@@ -288,7 +289,8 @@ func (l *copyPlan) fixed(b types.Block) bool {
 	return b%l.geometry.chunk < types.Block(l.geometry.fixed(uint64(b/l.geometry.chunk)))
 }
 
-// fillFixed writes what the copy has in such a block into dst, which is all zero. Of a bitmap node the first home is used.
+// fillFixed writes what the copy has in such a block into dst, which is all zero. Of a bitmap node the first home is
+// used.
 func (l *copyPlan) fillFixed(dst []byte, b types.Block) {
 	g := &l.geometry
 	group, at := uint64(b/g.chunk), b%g.chunk

@@ -33,8 +33,8 @@ const (
 	copySource                 // the same block of the database's file
 )
 
-// copyReads reads ahead what a copy takes from the database's file: a few windows at once, in the order of the file. A window
-// begins and ends with a block in use, and has no long gap of free ones; what is between windows is zero.
+// copyReads reads ahead what a copy takes from the database's file: a few windows at once, in the order of the file.
+// A window begins and ends with a block in use, and has no long gap of free ones; what is between windows is zero.
 type copyReads struct {
 	plan    *copyPlan
 	blocks  int // of a window, at the most
@@ -134,8 +134,8 @@ func (r *copyReads) classify(w *copyWindow) {
 	}
 }
 
-// submit begins to read the window's blocks, neighbours at once, and writes what comes from nowhere. Free blocks are not
-// read: they may be behind the file's end, or being written.
+// submit begins to read the window's blocks, neighbours at once, and writes what comes from nowhere. Free blocks are
+// not read: they may be behind the file's end, or being written.
 func (r *copyReads) submit(w *copyWindow) {
 	size := r.plan.p.pageSize
 	var runs [][2]int

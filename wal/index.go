@@ -251,8 +251,8 @@ func (l *Log) Layers() []types.Generation {
 	return gens
 }
 
-// ChangedSince returns the newest entry at or below s of every page in the layers of generation from and later, by page:
-// what a snapshot finds in the log. 96 bytes each.
+// ChangedSince returns the newest entry at or below s of every page in the layers of generation from and later, by
+// page: what a snapshot finds in the log. 96 bytes each.
 func (l *Log) ChangedSince(from types.Generation, s types.Seq) []Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
