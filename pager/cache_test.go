@@ -48,7 +48,6 @@ func loadForTest(c *cache, version types.Seq, newest bool, s types.Seq) *Image {
 }
 
 func TestCacheVersions(t *testing.T) {
-	type seqs = []types.Seq
 	publish := func(v types.Seq, pinned bool, live ...types.Seq) func(c *cache) {
 		return func(c *cache) { c.publish(imageForTest(7, v), pinned, live) }
 	}

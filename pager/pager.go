@@ -54,7 +54,6 @@ type Pager struct {
 	gen          *generation   // newest durable
 	live         []*generation // with readers, or newest; ascending
 	meta         metaBlock     // last proven durable
-	logReady     bool          // groups may be written: the meta block says needs-log
 	publications uint64        // snapshots published
 	commits      []queuedCommit
 	queued       Globals // as of the newest queued commit: the next writer's base

@@ -34,7 +34,6 @@ type Tx struct {
 	wrote    bool   // blocks of the file were written and are not synced
 	failures uint64 // failed syncs of the file before the first of those writes
 	writing  int    // machines of this transaction with writes under way
-	err      error  // why it can't commit: a failed sync voided what it spilled
 	over     bool
 }
 
