@@ -201,8 +201,8 @@ func (c *copyCheck) node(key copyNodeKey) (mapNodeAt, *io.Completion, error) {
 		c.nodes[key] = found
 	}
 	if found.node != nil && !c.plan.used.has(found.block) {
-		return mapNodeAt{}, nil, c.corrupt(found.block, 0, "map node %d of level %d lies in a block that the bitmaps call free",
-			key.index, key.level)
+		return mapNodeAt{}, nil, c.corrupt(found.block, 0,
+			"map node %d of level %d lies in a block that the bitmaps call free", key.index, key.level)
 	}
 	return found, nil, nil
 }

@@ -173,6 +173,45 @@ func TestCopyHasNoFreeTail(t *testing.T) {
 	w.checkCopy(file, r.Seq())
 }
 
+// TestCopyCutsGroups copies a file whose last groups only hold what the log has freed.
+func TestCopyCutsGroups(t *testing.T) {
+	w := newPagerWorld(t, io.NewMemory(), bigCache)
+	require.NoError(t, w.open())
+	require.NoError(t, w.update(false, 40, 0, 0))
+	require.NoError(t, extents(900000, 1000000, 800000)(w))
+	require.NoError(t, w.checkpoint(CheckpointFull))
+	tx, err := w.begin()
+	require.NoError(t, err)
+	for id, content := range w.models[w.acked] {
+		if content.extent > 0 {
+			w.free(tx, id)
+		}
+	}
+	require.NoError(t, w.commit(tx, false))
+	require.Greater(t, len(w.p.gen.used.chunks), 1)
+	var r Reader
+	r.Start(w.p)
+	defer r.Close()
+	file, err := w.stream(&r)
+	require.NoError(t, err)
+	require.Less(t, len(file), int(w.p.space.geometry.chunk)*testPageSize)
+	w.checkCopy(file, r.Seq())
+}
+
+// TestCopyOfAGrowingMap copies a map that has a level more than the generation's, whose root has not changed otherwise.
+func TestCopyOfAGrowingMap(t *testing.T) {
+	w := newPagerWorld(t, io.NewMemory(), bigCache)
+	w.strict = true
+	require.NoError(t, w.open())
+	require.NoError(t, w.update(false, int(w.p.fanout())-1, 0, 0))
+	require.NoError(t, w.checkpoint(CheckpointFull))
+	require.Equal(t, 1, w.p.gen.height)
+	require.NoError(t, w.update(false, 5, 0, 0))
+	w.copyNow()
+	require.NoError(t, w.update(false, int(w.p.fanout()*w.p.fanout()), 0, 0))
+	w.copyNow()
+}
+
 // TestCopyOfAHeldReader copies an old snapshot, whose pages have been changed and checkpointed since, more than once.
 func TestCopyOfAHeldReader(t *testing.T) {
 	for _, cache := range []int64{bigCache, tinyCache} {
@@ -313,7 +352,9 @@ func copyDamageWorld(t *testing.T) *pagerWorld {
 	w.strict = true
 	require.NoError(t, w.open())
 	w.populate(5)
-	require.NoError(t, w.update(false, 5, 20, 3))
+	require.NoError(t, w.update(false, 300, 0, 0))
+	require.NoError(t, w.checkpoint(CheckpointFull))
+	require.NoError(t, w.update(false, 2, 3, 1))
 	return w.reopenedCold(tinyCache)
 }
 
@@ -344,7 +385,8 @@ func TestCopyMeetsDamage(t *testing.T) {
 		if !plan.used.has(b) || plan.fixed(b) || len(plan.overlaysIn(b, b+1)) > 0 {
 			continue
 		}
-		if effort(7, 1, 1) > 1 && b%7 != 0 {
+		node := string(whole[int(b)*testPageSize:][:mapLevelOff]) == mapMagic
+		if b%types.Block(effort(31, 4, 1)) != 0 && !node {
 			continue
 		}
 		for _, name := range []string{"a bit", "the id", "a stale", "zeroes"} {
@@ -375,7 +417,7 @@ func TestCopyMeetsDamage(t *testing.T) {
 	}
 	t.Logf("%d kinds of damage, %d of them in pages", tried, named)
 	require.Greater(t, named, 50)
-	require.Greater(t, tried, named)
+	require.Greater(t, tried, named+8, "map nodes are copied too")
 	w.m.SetBytes("db", whole)
 	_, err = w.stream(&r)
 	require.NoError(t, err, "the copies left the source unharmed")
