@@ -5,7 +5,6 @@ import (
 	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -57,46 +56,6 @@ func newSystem(c calls) *system {
 	s.idle = sync.NewCond(&s.mu)
 	s.maxWorkers = min(workersPerCPU*runtime.GOMAXPROCS(0), mostWorkers)
 	return s
-}
-
-// Open opens or creates a regular file.
-func (s *system) Open(c *Completion, o *Opening) {
-	o.File, o.Real, o.Size, o.ID = nil, "", 0, FileID{}
-	s.submitName(c, KindOpen, opOpen, o.Path, "", o)
-}
-
-// Stat looks a name up.
-func (s *system) Stat(c *Completion, l *Lookup) {
-	l.Real, l.Size, l.ID = "", 0, FileID{}
-	s.submitName(c, KindOpen, opStat, l.Path, "", l)
-}
-
-// Link gives a file an additional name.
-func (s *system) Link(c *Completion, oldName, newName string) {
-	s.submitName(c, KindLink, opLink, oldName, newName, nil)
-}
-
-// Rename gives a file another name, replacing what is there.
-func (s *system) Rename(c *Completion, oldName, newName string) {
-	s.submitName(c, KindLink, opRename, oldName, newName, nil)
-}
-
-// Remove deletes a name.
-func (s *system) Remove(c *Completion, name string) {
-	s.submitName(c, KindLink, opRemove, name, "", nil)
-}
-
-// SyncDir makes the names in the directory that holds name durable.
-func (s *system) SyncDir(c *Completion, name string) {
-	s.submitName(c, KindSyncDir, opSyncDir, name, "", nil)
-}
-
-// submitName submits an operation on names.
-func (s *system) submitName(c *Completion, kind Kind, code uint8, name, newName string, arg any) {
-	c.ArmSubmitted(kind, name)
-	r := &c.Request
-	r.Canceller, r.Op, r.Path, r.NewPath, r.Arg = s, code, name, newName, arg
-	s.submit(c, nil)
 }
 
 // submit counts an armed request and puts it into the queue, or refuses it.
@@ -215,8 +174,8 @@ func (s *system) over(f *systemFile) {
 }
 
 // CancelRequest implements Canceller: what lies in the queue ends at once, what is under way in its own time. Requests
-// of the callbacks that ran before are left to waiters and the watch: to grant them would start others of the queue that
-// are about to be cancelled.
+// of the callbacks that ran before are left to waiters and the watch: to grant them would start others of the queue,
+// which are perhaps about to be cancelled.
 func (s *system) CancelRequest(c *Completion) {
 	s.mu.Lock()
 	if c.kind == KindTimer {
@@ -287,47 +246,6 @@ func (s *system) Random(buf []byte) {
 // Now returns nanoseconds since NewSystem.
 func (s *system) Now() int64 { return int64(time.Since(s.started)) }
 
-// systemTimer is a Timer that has not finished.
-type systemTimer struct {
-	c     *Completion
-	timer *time.Timer
-}
-
-// Timer finishes after nanos nanoseconds.
-func (s *system) Timer(c *Completion, nanos int64) {
-	c.ArmSubmitted(KindTimer, "timer")
-	c.Request.Canceller = s
-	s.mu.Lock()
-	if closed := s.closed.Load(); closed || nanos <= 0 {
-		s.mu.Unlock()
-		var err error
-		if closed {
-			err = ErrClosed
-		}
-		c.Finish(0, err)
-		return
-	}
-	s.inflight.Add(1)
-	s.active.Add(1)
-	t := &systemTimer{c: c}
-	s.timers[c] = t
-	t.timer = time.AfterFunc(time.Duration(nanos), func() { s.fire(t) })
-	s.mu.Unlock()
-}
-
-// fire finishes t unless it was cancelled.
-func (s *system) fire(t *systemTimer) {
-	s.mu.Lock()
-	mine := s.timers[t.c] == t
-	if mine {
-		delete(s.timers, t.c)
-	}
-	s.mu.Unlock()
-	if mine && s.end(t.c, nil, 0, nil) {
-		s.handOver()
-	}
-}
-
 // repeat makes a call again for as long as it is interrupted.
 func repeat(call func() error) error {
 	for {
@@ -370,57 +288,6 @@ func (s *system) perform(c *Completion, f *systemFile) (int, error) {
 		return 0, repeat(func() error { return s.calls.syncDir(filepath.Dir(r.Path)) })
 	}
 	return 0, errors.ErrUnsupported
-}
-
-// open does an Open.
-func (s *system) open(o *Opening) error {
-	if o.Flag&OpenCreate != 0 && o.Flag&OpenWrite == 0 || o.Flag&OpenExclusive != 0 && o.Flag&OpenCreate == 0 {
-		return fs.ErrInvalid
-	}
-	final, err := resolve(o.Path)
-	if err != nil {
-		return err
-	}
-	var info fileInfo
-	// What is there is looked at first: opening a pipe would wait for its other end, opening a device might do anything.
-	err = repeat(func() error { info, err = s.calls.stat(final); return err })
-	if err == nil && !info.regular {
-		return errNotRegular
-	}
-	h := noHandle
-	err = repeat(func() error { h, err = s.calls.open(final, o.Flag, o.Mode); return err })
-	if err != nil {
-		return err
-	}
-	err = repeat(func() error { info, err = s.calls.describe(h); return err })
-	if err == nil && !info.regular {
-		err = errNotRegular
-	}
-	if err != nil {
-		s.calls.close(h)
-		return err
-	}
-	f := &systemFile{s: s, h: h, name: final, id: info.id, writable: o.Flag&OpenWrite != 0}
-	s.mu.Lock()
-	s.files[f] = struct{}{}
-	s.mu.Unlock()
-	o.File, o.Real, o.Size, o.ID = f, final, info.size, info.id
-	return nil
-}
-
-// stat does a Stat.
-func (s *system) stat(l *Lookup) error {
-	final, err := resolve(l.Path)
-	if err != nil {
-		return err
-	}
-	var info fileInfo
-	err = repeat(func() error { info, err = s.calls.stat(final); return err })
-	if err != nil {
-		return err
-	}
-	l.Real, l.Size, l.ID = final, info.size, info.id
-	return nil
 }
 
 // drop closes f and forgets it.

@@ -4,14 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"runtime"
 	"sync/atomic"
 )
-
-// errNotRegular means that a name leads to a directory, a device or a pipe.
-var errNotRegular = errors.New("io: not a regular file")
 
 // systemFile is one open of a file of the operating system.
 type systemFile struct {
@@ -220,49 +215,4 @@ func (f *systemFile) fillZero(from, to int64) error {
 func (f *systemFile) release() error {
 	f.unlock()
 	return f.s.calls.close(f.h)
-}
-
-// mostLinks bounds how many links to missing names are followed.
-const mostLinks = 40
-
-// resolve returns the absolute path that a name leads to, links resolved. The last name may be missing.
-func resolve(path string) (string, error) {
-	if path == "" {
-		return "", fs.ErrNotExist
-	}
-	const separator = string(os.PathSeparator)
-	if !filepath.IsAbs(path) {
-		abs, err := filepath.Abs(path)
-		if err != nil {
-			return "", err
-		}
-		path = abs
-	}
-	for range mostLinks {
-		final, err := filepath.EvalSymlinks(path)
-		if err == nil {
-			return final, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		// The last name is missing, or it is a link to a missing one.
-		dir, base := filepath.Split(path)
-		if base == "" {
-			return "", err
-		}
-		if dir, err = filepath.EvalSymlinks(dir); err != nil {
-			return "", err
-		}
-		path = filepath.Join(dir, base)
-		target, err := os.Readlink(path)
-		if err != nil {
-			return path, nil
-		}
-		if !filepath.IsAbs(target) {
-			target = dir + separator + target
-		}
-		path = target
-	}
-	return "", errors.New("io: too many symbolic links")
 }

@@ -155,7 +155,7 @@ func (s *system) Wait(ctx context.Context, c *Completion) error {
 				s.grant()
 			}
 			s.mu.Unlock()
-			return c.Park(nil, nil)
+			return c.Park(context.Background(), nil)
 		}
 		s.take(r)
 		// What is older than c was not waited for at once. If c is not queued, all that is may be what it needs.

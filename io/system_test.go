@@ -49,7 +49,7 @@ func systemDo(t testing.TB, s *system, submit func(c *Completion)) error {
 	t.Helper()
 	var c Completion
 	submit(&c)
-	if err := s.Wait(nil, &c); err != nil {
+	if err := s.Wait(context.Background(), &c); err != nil {
 		t.Fatal(err)
 	}
 	return c.Err()
@@ -81,7 +81,7 @@ func (s *system) workersNow() int {
 	return s.workers
 }
 
-// A lone read takes one system call on the caller's goroutine. There may be no workers: it would hang if it went to one.
+// A lone read takes one system call on the caller's goroutine. No worker is allowed: it would hang if it went to one.
 func TestSystemLoneRead(t *testing.T) {
 	s, h, f := hookedFile(t, fill('a', 4096))
 	s.withWorkers(0, never)
@@ -90,7 +90,7 @@ func TestSystemLoneRead(t *testing.T) {
 	var c Completion
 	read := func() {
 		f.Read(&c, buf, 0)
-		if err := s.Wait(nil, &c); err != nil || c.Err() != nil {
+		if err := s.Wait(context.Background(), &c); err != nil || c.Err() != nil {
 			t.Fatal(err, c.Err())
 		}
 		c.Reset()
@@ -121,7 +121,7 @@ func TestSystemWaitsOnBehalf(t *testing.T) {
 	defer s.withWorkers(4, never)
 	var a Attempt
 	f.Read(a.Begin("an attempt"), make([]byte, 65), 0)
-	if err := s.Wait(nil, a.Over()); err != nil || !errors.Is(a.Err(), ErrShortRead) {
+	if err := s.Wait(context.Background(), a.Over()); err != nil || !errors.Is(a.Err(), ErrShortRead) {
 		t.Errorf("%v, %v", err, a.Err())
 	}
 	var g CompletionGroup
@@ -132,7 +132,7 @@ func TestSystemWaitsOnBehalf(t *testing.T) {
 		g.Add(&cs[i])
 	}
 	g.Build()
-	if err := s.Wait(nil, g.Completion()); err != nil || g.Completion().Err() != nil {
+	if err := s.Wait(context.Background(), g.Completion()); err != nil || g.Completion().Err() != nil {
 		t.Errorf("%v, %v", err, g.Completion().Err())
 	}
 }
@@ -173,7 +173,7 @@ func TestSystemWaitsForSomethingElse(t *testing.T) {
 			s.withWorkers(4, never)
 			var awaited, other Completion
 			submit(f, &awaited, &other, make([]byte, 2))
-			if err := s.Wait(nil, &awaited); err != nil {
+			if err := s.Wait(context.Background(), &awaited); err != nil {
 				t.Fatal(err)
 			}
 			soon(t, "the other read", other.Retired)
@@ -210,7 +210,7 @@ func TestSystemCloseBehindRead(t *testing.T) {
 	var read, closing Completion
 	f.Read(&read, make([]byte, 1), 0)
 	f.Close(&closing)
-	if err := s.Wait(nil, &read); err != nil || read.Err() != nil {
+	if err := s.Wait(context.Background(), &read); err != nil || read.Err() != nil {
 		t.Fatal(err, read.Err())
 	}
 	soon(t, "the close", closing.Retired)
@@ -236,7 +236,7 @@ func TestSystemGroupInParallel(t *testing.T) {
 	}
 	g.Build()
 	done := make(chan error)
-	go func() { done <- s.Wait(nil, g.Completion()) }()
+	go func() { done <- s.Wait(context.Background(), g.Completion()) }()
 	soon(t, "four reads under way", func() bool { return h.Calls["pread"].Load() == 4 })
 	if n := s.workersNow(); n != 3 {
 		t.Errorf("%d workers", n)
@@ -257,7 +257,7 @@ func TestSystemBoundedWorkers(t *testing.T) {
 	for i := range cs {
 		f.Read(&cs[i], make([]byte, 1), int64(i))
 	}
-	if s.Poll() != 0 || s.Poll() != 0 {
+	if n := s.Poll(); n != 0 {
 		t.Error("Poll claims what workers do")
 	}
 	soon(t, "two reads under way", func() bool { return h.Calls["pread"].Load() == 2 })
@@ -367,7 +367,7 @@ func TestSystemStorm(t *testing.T) {
 					case 0:
 						cs[i].Cancel()
 					case 1:
-						if err := s.Wait(nil, &cs[i]); err != nil {
+						if err := s.Wait(context.Background(), &cs[i]); err != nil {
 							t.Error(err)
 						}
 					case 2:
