@@ -85,3 +85,26 @@ func TestManyGenerations(t *testing.T) {
 		}
 	}
 }
+
+// TestGrowthIsAlone shows that a growth that was given up keeps the file's length to itself until the system is done with it.
+func TestGrowthIsAlone(t *testing.T) {
+	w := newPagerWorld(t, io.NewMemory(), bigCache)
+	require.NoError(t, w.open())
+	w.m.SetManual(true)
+	first, second := growFile{p: w.p, more: 200}, growFile{p: w.p, more: 400}
+	_, err := first.Step()
+	require.NoError(t, err)
+	under := w.m.Queue()[0]
+	under.Start()
+	require.ErrorIs(t, first.Abort(io.ErrCancelled), io.ErrCancelled)
+	res, err := second.Step()
+	require.NoError(t, err)
+	require.NotNil(t, res.Pending)
+	require.Equal(t, []*io.Op{under}, w.m.Queue())
+	under.Complete()
+	_, err = drivePager(w, &second)
+	require.NoError(t, err)
+	w.m.SetManual(false)
+	require.NoError(t, w.update(false, 3, 0, 0))
+	w.quiet()
+}

@@ -289,9 +289,9 @@ var (
 		{"a passive checkpoint inside commits", someState, commits(2, 3, 2, 1), passive, []step{fullCp}, 1, warmCache, 512},
 		{"a savepoint inside a checkpoint", someState, fullCp, spilledSavepoints, []step{fullCp}, 2, coldCache, 512},
 		{"a spill inside a spill", someState, spilling(18, 5, 2), steps(spilling(18, 5, 2), fullCp), []step{fullCp}, 2, coldCache, 512},
-		{"generations inside a reader", someState, readAll(1), turnover, []step{fullCp}, 3, coldCache, 512},
-		{"generations inside a warm reader", someState, readAll(2), turnover, []step{fullCp}, 3, warmCache, 512},
-		{"a reader inside generations", someState, turnover, readAll(2), []step{fullCp}, 3, warmCache, 512},
+		{"generations inside a reader", someState, readAll(1), turnover, []step{fullCp}, 5, coldCache, 512},
+		{"generations inside a warm reader", someState, readAll(2), turnover, []step{fullCp}, 5, warmCache, 512},
+		{"a reader inside generations", someState, turnover, readAll(2), []step{fullCp}, 5, warmCache, 512},
 	}
 )
 
