@@ -9,8 +9,8 @@ import (
 	"github.com/pawldb/pawl/types"
 )
 
-// noLeaks checks that the blocks that are taken are those that references in the log name, each once, and that no page in
-// use is given out as free. No transaction or checkpoint is under way.
+// noLeaks checks that the blocks that are taken are those that references in the log name, each once, and that no
+// page in use is given out as free. No transaction or checkpoint is under way.
 func (w *pagerWorld) noLeaks() {
 	p := w.p
 	named := map[types.Block]bool{}
@@ -28,7 +28,8 @@ func (w *pagerWorld) noLeaks() {
 		if g.taken == nil {
 			continue
 		}
-		for at := nextSet(g.taken, 0, len(g.taken)*64); at < len(g.taken)*64; at = nextSet(g.taken, at+1, len(g.taken)*64) {
+		bits := len(g.taken) * 64
+		for at := nextSet(g.taken, 0, bits); at < bits; at = nextSet(g.taken, at+1, bits) {
 			taken++
 			b := types.Block(i)*p.space.geometry.chunk + types.Block(at)
 			require.True(w.t, named[b], "block %d is taken, and no reference names it", b)
@@ -47,8 +48,8 @@ func (w *pagerWorld) noLeaks() {
 	}
 }
 
-// noLostIDs checks that every page id is in use, free, or will be found in the map. After a recovery there are others, which
-// the next open finds.
+// noLostIDs checks that every page id is in use, free, or will be found in the map. After a recovery there are
+// others, which the next open finds.
 func (w *pagerWorld) noLostIDs(model testModel) {
 	p := w.p
 	if !w.info.Created && !w.info.Clean {
@@ -62,8 +63,9 @@ func (w *pagerWorld) noLostIDs(model testModel) {
 	}
 }
 
-// TestManyGenerations goes through many checkpoints under readers of several generations, so that blocks of pages, map nodes
-// and extents are given up and used again for other things, with caches that hold everything, something, next to nothing.
+// TestManyGenerations goes through many checkpoints under readers of several generations, so that blocks of pages,
+// map nodes and extents are given up and used again for other things, with caches that hold everything, something,
+// next to nothing.
 func TestManyGenerations(t *testing.T) {
 	for _, cache := range []int64{bigCache, tinyCache, coldCache} {
 		w := newPagerWorld(t, io.NewMemory(), cache)
@@ -84,4 +86,28 @@ func TestManyGenerations(t *testing.T) {
 			require.NoError(t, w.verify(w.models))
 		}
 	}
+}
+
+// TestGrowthIsAlone shows that a growth that was given up keeps the file's length to itself until the system is
+// done with it.
+func TestGrowthIsAlone(t *testing.T) {
+	w := newPagerWorld(t, io.NewMemory(), bigCache)
+	require.NoError(t, w.open())
+	w.m.SetManual(true)
+	first, second := growFile{p: w.p, more: 200}, growFile{p: w.p, more: 400}
+	_, err := first.Step()
+	require.NoError(t, err)
+	under := w.m.Queue()[0]
+	under.Start()
+	require.ErrorIs(t, first.Abort(io.ErrCancelled), io.ErrCancelled)
+	res, err := second.Step()
+	require.NoError(t, err)
+	require.NotNil(t, res.Pending)
+	require.Equal(t, []*io.Op{under}, w.m.Queue())
+	under.Complete()
+	_, err = drivePager(w, &second)
+	require.NoError(t, err)
+	w.m.SetManual(false)
+	require.NoError(t, w.update(false, 3, 0, 0))
+	w.quiet()
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/pawldb/pawl/types"
 )
 
-// TestReadBehindFailedLog shows what becomes of a transaction that was based on a commit which the log has then lost: what
-// that commit wrote is nowhere any more, and reading it is the log's error.
+// TestReadBehindFailedLog shows what becomes of a transaction that was based on a commit which the log has then
+// lost: what that commit wrote is nowhere any more, and reading it is the log's error.
 func TestReadBehindFailedLog(t *testing.T) {
 	w := newPagerWorld(t, io.NewMemory(), coldCache)
 	require.NoError(t, w.open())
@@ -50,8 +50,8 @@ func TestReadBehindFailedLog(t *testing.T) {
 	w.quiet()
 }
 
-// TestSnapshotFallsBack shows that readers see the last durable commit once the log has failed, not the relaxed one that was
-// visible, and that a reader that has begun on that one goes on.
+// TestSnapshotFallsBack shows that readers see the last durable commit once the log has failed, not the relaxed one
+// that was visible, and that a reader that has begun on that one goes on.
 func TestSnapshotFallsBack(t *testing.T) {
 	w := newPagerWorld(t, io.NewMemory(), bigCache)
 	require.NoError(t, w.open())
@@ -77,8 +77,8 @@ func TestSnapshotFallsBack(t *testing.T) {
 	w.quiet()
 }
 
-// TestTwoFailedSyncsInARow shows that a second failed sync of the file in a row is sticky, and that a good one between them
-// makes the first forgotten.
+// TestTwoFailedSyncsInARow shows that a second failed sync of the file in a row is sticky, and that a good one
+// between them makes the first forgotten.
 func TestTwoFailedSyncsInARow(t *testing.T) {
 	w := newPagerWorld(t, io.NewMemory(), bigCache)
 	require.NoError(t, w.open())
