@@ -65,7 +65,8 @@
 //	state found                         what is done before serving
 //	no file                             create under a temporary name, sync, link without replacing, sync directory
 //	clean, no log                       nothing is written
-//	clean, log without a newer commit   the log is ignored; the first write takes its file over
+//	clean, log without a newer commit   the log is ignored; the first write takes its file over, once it has written
+//	                                    the clean meta block again and synced it
 //	clean, log with a newer commit      ErrLogMismatch
 //	needs-log, log missing              ErrLogMissing
 //	needs-log, log there                wal's recovery; blocks named by references in it are taken; the meta block

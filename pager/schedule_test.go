@@ -239,9 +239,13 @@ func TestRandomSchedules(t *testing.T) {
 	for seed := range uint64(effort(10, 60, 3000)) {
 		m := io.NewMemory(io.MemoryConfig{Seed: seed})
 		cache := int64(bigCache)
-		if seed%2 == 0 {
+		switch seed % 4 {
+		case 0, 2:
 			cache = tinyCache
+		case 3:
+			cache = coldCache
 		}
+		m.SetDropOnSyncFailure(seed%6 >= 3)
 		w := newPagerWorld(t, m, cache)
 		w.yields = map[*routine]func(*io.Completion) bool{}
 		require.NoError(t, w.open())

@@ -40,6 +40,10 @@ type pagerWorld struct {
 	dead    bool // closed, or failed for good
 	strict  bool // no I/O fails: reads must succeed
 
+	next    func([]*io.Op) *io.Op // picks what completes next; nil: the oldest
+	between func() bool           // called before each of those; false abandons what waits
+	patient bool                  // a wait that no I/O ends is abandoned: somebody outside would end it
+
 	yield  func(*io.Completion) bool // of the client that runs; nil outside of a schedule
 	yields map[*routine]func(*io.Completion) bool
 }
@@ -64,11 +68,26 @@ func (w *pagerWorld) finish(c *io.Completion) bool {
 		return w.yield(c)
 	}
 	for i := 0; !c.Done(); i++ {
+		if w.between != nil {
+			if !w.between() {
+				return false
+			}
+			if c.Done() {
+				break
+			}
+		}
 		q := w.m.Queue()
+		if len(q) == 0 && w.patient {
+			return false
+		}
 		if len(q) == 0 || i > 10000 {
 			w.t.Fatalf("deadlock: nothing under way resolves %v %q", c.Kind(), c.Reason())
 		}
-		q[0].Complete()
+		if w.next != nil {
+			w.next(q).Complete()
+		} else {
+			q[0].Complete()
+		}
 	}
 	return true
 }
@@ -357,4 +376,5 @@ func (w *pagerWorld) quiet() {
 	p.space.check()
 	_, reserved := p.space.available()
 	require.Equal(w.t, p.interval.blocks, reserved, "blocks reserved for the next checkpoint")
+	w.noLeaks()
 }
