@@ -173,29 +173,52 @@ func TestCopyHasNoFreeTail(t *testing.T) {
 	w.checkCopy(file, r.Seq())
 }
 
-// TestCopyCutsGroups copies a file whose last groups only hold what the log has freed.
-func TestCopyCutsGroups(t *testing.T) {
-	w := newPagerWorld(t, io.NewMemory(), bigCache)
-	require.NoError(t, w.open())
-	require.NoError(t, w.update(false, 40, 0, 0))
-	require.NoError(t, extents(900000, 1000000, 800000)(w))
-	require.NoError(t, w.checkpoint(CheckpointFull))
-	tx, err := w.begin()
-	require.NoError(t, err)
-	for id, content := range w.models[w.acked] {
-		if content.extent > 0 {
-			w.free(tx, id)
+// TestCopyPlanCut takes the free tail off files of several groups, and the homes of groups that go.
+func TestCopyPlanCut(t *testing.T) {
+	g := geometryOf(testPageSize)
+	chunk := g.chunk
+	for last, want := range map[types.Block]types.Block{
+		g.shortest():     g.shortest() + 1,
+		100:              101,
+		chunk - 1:        chunk,
+		chunk + 2:        chunk + 3,
+		chunk + 77:       chunk + 78,
+		3*chunk + 50:     3*chunk + 51,
+		g.shortest() - 1: g.shortest(), // a home: nothing is in use
+	} {
+		l := &copyPlan{geometry: g, edit: newBlockSet(testPageSize).edit()}
+		l.resize(3*chunk + 60)
+		if !l.fixed(last) {
+			l.edit.set(types.Run{First: last, Count: 1})
 		}
+		l.cut()
+		used := l.edit.freeze()
+		used.check()
+		require.Equal(t, want, used.blocks())
+		require.True(t, g.isLength(want))
+		require.True(t, used.has(want-1))
+		block, err := (&copyPlan{geometry: g, edit: used.edit()}).take()
+		require.NoError(t, err)
+		require.False(t, used.has(block))
 	}
-	require.NoError(t, w.commit(tx, false))
-	require.Greater(t, len(w.p.gen.used.chunks), 1)
-	var r Reader
-	r.Start(w.p)
-	defer r.Close()
-	file, err := w.stream(&r)
-	require.NoError(t, err)
-	require.Less(t, len(file), int(w.p.space.geometry.chunk)*testPageSize)
-	w.checkCopy(file, r.Seq())
+}
+
+// TestCopyPlanTakes hands out every block of a file and then those behind its end, each once.
+func TestCopyPlanTakes(t *testing.T) {
+	g := geometryOf(testPageSize)
+	l := &copyPlan{geometry: g, edit: newBlockSet(testPageSize).edit()}
+	l.resize(g.chunk - 3)
+	l.edit.set(types.Run{First: 50, Count: 20})
+	seen := map[types.Block]bool{}
+	before := types.Block(0)
+	for range int(g.chunk) + 100 {
+		b, err := l.take()
+		require.NoError(t, err)
+		require.False(t, seen[b] || l.fixed(b) || b >= 50 && b < 70, "block %d", b)
+		require.Greater(t, b, before)
+		seen[b], before = true, b
+	}
+	l.edit.freeze().check()
 }
 
 // TestCopyOfAGrowingMap copies a map that has a level more than the generation's, whose root has not changed otherwise.
@@ -426,6 +449,71 @@ func TestCopyMeetsDamage(t *testing.T) {
 	require.Zero(t, w.p.cache.figures().Held)
 }
 
+// TestCopyMeetsDamageBehindTheCache damages map nodes whose right bytes are in the cache: the copy would have the wrong ones.
+func TestCopyMeetsDamageBehindTheCache(t *testing.T) {
+	w := copyDamageWorld(t)
+	w.p.cache.setBudget(1 << 20)
+	var r Reader
+	r.Start(w.p)
+	var c Copy
+	c.Start(&r)
+	_, err := w.drain(&c)
+	require.NoError(t, err)
+	whole, err := w.m.Bytes("db")
+	require.NoError(t, err)
+	nodes := 0
+	for b := range c.plan.used.blocks() {
+		at := int(b) * testPageSize
+		if string(whole[at:][:mapLevelOff]) != mapMagic || !c.plan.used.has(b) || len(c.plan.overlaysIn(b, b+1)) > 0 {
+			continue
+		}
+		nodes++
+		require.NotNil(t, w.p.cache.node(b))
+		for _, bit := range []int{0, mapLevelOff, mapIndexOff, mapHeaderSize + 2, testPageSize - 1} {
+			broken := slices.Clone(whole)
+			broken[at+bit] ^= 2
+			w.m.SetBytes("db", broken)
+			_, err := w.stream(&r)
+			var corrupt *types.CorruptError
+			require.ErrorAs(t, err, &corrupt, "byte %d of the node in block %d", bit, b)
+			require.EqualValues(t, at, corrupt.Offset)
+		}
+	}
+	require.Greater(t, nodes, 5)
+	w.m.SetBytes("db", whole)
+	_, err = w.stream(&r)
+	require.NoError(t, err)
+	r.Close()
+}
+
+// TestCopyReadsNoFreeBlock shows that a copy leaves free blocks of the file alone: others write there, and cut them off.
+func TestCopyReadsNoFreeBlock(t *testing.T) {
+	w := copyDamageWorld(t)
+	var r Reader
+	r.Start(w.p)
+	var ranges [][2]int64
+	w.m.SetTrace(func(e io.MemoryEvent) {
+		if !e.Completed && e.Op.Name() == "read" && e.Op.File == "db" {
+			ranges = append(ranges, [2]int64{e.Op.Offset, e.Op.Length})
+		}
+	})
+	var c Copy
+	c.Start(&r)
+	_, err := w.drain(&c)
+	w.m.SetTrace(nil)
+	require.NoError(t, err)
+	blocks := 0
+	for _, at := range ranges {
+		for b := types.Block(at[0] / testPageSize); b < types.Block((at[0]+at[1])/testPageSize); b++ {
+			require.True(t, w.p.gen.used.has(b) || c.plan.used.has(b), "block %d is read and free", b)
+			blocks++
+		}
+	}
+	require.Greater(t, blocks, 500)
+	require.Less(t, w.p.gen.used.count(), uint64(w.p.gen.blocks)-50, "the file has free blocks")
+	r.Close()
+}
+
 // ownerOf returns the page whose run has a block in the plan's copy, from scratch; 0: a map node.
 func (l *copyPlan) ownerOf(w *pagerWorld, b types.Block) (types.PageID, types.Run) {
 	var r Reader
@@ -458,6 +546,8 @@ func TestAbandonedCopyKeepsItsBlocks(t *testing.T) {
 	gen := w.p.gen
 	var r Reader
 	r.Start(w.p)
+	require.NoError(t, w.update(false, 0, 20, 5))
+	require.NoError(t, w.checkpoint(CheckpointFull))
 	m.SetManual(true)
 	var c Copy
 	c.Start(&r)
