@@ -284,4 +284,3 @@ func (b *Bucket) NextSequence() (uint64, error) {
 	v := b.Sequence() + 1
 	return v, b.SetSequence(v)
 }
-

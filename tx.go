@@ -55,7 +55,9 @@ type txKey struct{ db *DB }
 
 // Begin begins a transaction, which the caller ends with Commit or Rollback. Only one write transaction is open at a time:
 // Begin(true) waits for its turn. An open read transaction keeps what it can see from being reused; end it soon.
-func (db *DB) Begin(writable bool) (*Tx, error) { return db.BeginContext(context.Background(), writable) }
+func (db *DB) Begin(writable bool) (*Tx, error) {
+	return db.BeginContext(context.Background(), writable)
+}
 
 // BeginContext is Begin, given up when ctx ends. The transaction's own waits end with ctx too.
 func (db *DB) BeginContext(ctx context.Context, writable bool) (*Tx, error) {
