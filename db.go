@@ -133,6 +133,7 @@ func (db *DB) config() pager.Config {
 	return pager.Config{
 		IO: db.io, Path: db.path, PageSize: o.PageSize, CacheSize: o.CacheSize, ReadOnly: o.ReadOnly,
 		MustExist: o.MustExist || o.ReadOnly, FileMode: uint32(o.FileMode & fs.ModePerm), MaxSize: o.MaxSize, Clock: true,
+		MaxHeldBytes: o.MaxHeldBytes,
 		OnFailed: func(err error) {
 			if db.failed.CompareAndSwap(false, true) {
 				db.event(Event{Kind: EventFailure, Err: err})

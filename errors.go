@@ -50,17 +50,18 @@ var (
 
 // Errors that come from below.
 var (
-	ErrCorrupt       = types.ErrCorrupt       // damaged bytes on disk; *CorruptError says where
-	ErrCommitUnknown = types.ErrCommitUnknown // the commit may be there or not after a reopen
-	ErrFailed        = types.ErrFailed        // the database refuses writes after a failed write or sync
-	ErrFull          = types.ErrFull          // no room on the disk, or below Options.MaxSize
-	ErrTxBusy        = btree.ErrBusy          // the transaction is in use by another goroutine, or by an unfinished operation
-	ErrLocked        = io.ErrLocked           // another open excludes this one; *LockedError says which process
-	ErrNotDatabase   = types.ErrNotDatabase   // not a pawl database
-	ErrVersion       = types.ErrVersion       // a format that this version does not read
-	ErrPageSize      = types.ErrPageSize      // the file has another page size than Options.PageSize
-	ErrLogMissing    = types.ErrLogMissing    // the database needs its log, and there is none
-	ErrLogMismatch   = types.ErrLogMismatch   // the log beside the database belongs to another one
+	ErrCorrupt         = types.ErrCorrupt         // damaged bytes on disk; *CorruptError says where
+	ErrCommitUnknown   = types.ErrCommitUnknown   // the commit may be there or not after a reopen
+	ErrFailed          = types.ErrFailed          // the database refuses writes after a failed write or sync
+	ErrFull            = types.ErrFull            // no room on the disk, or below Options.MaxSize
+	ErrTxBusy          = btree.ErrBusy            // the transaction is in use by another goroutine, or by an unfinished operation
+	ErrSnapshotExpired = types.ErrSnapshotExpired // the reader held more than Options.MaxHeldBytes
+	ErrLocked          = io.ErrLocked             // another open excludes this one; *LockedError says which process
+	ErrNotDatabase     = types.ErrNotDatabase     // not a pawl database
+	ErrVersion         = types.ErrVersion         // a format that this version does not read
+	ErrPageSize        = types.ErrPageSize        // the file has another page size than Options.PageSize
+	ErrLogMissing      = types.ErrLogMissing      // the database needs its log, and there is none
+	ErrLogMismatch     = types.ErrLogMismatch     // the log beside the database belongs to another one
 )
 
 // CorruptError says where damage is. It matches ErrCorrupt.

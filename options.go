@@ -61,6 +61,10 @@ type Options struct {
 	// CheckpointBytes is how long the log gets before it is moved into the database file. 0: 64 MiB. Writers wait for
 	// the checkpoint if the log is twice as long.
 	CheckpointBytes int64
+	// MaxHeldBytes bounds what readers of an older state keep from being used again, blocks and log, that nobody else
+	// keeps: those that keep more are ended, and their transactions answer with ErrSnapshotExpired. Slices that they
+	// read stay valid. 0: no bound.
+	MaxHeldBytes int64
 	// MaxSize bounds the bytes of database file and log together; beyond is ErrFull. 0: no bound but the disk's.
 	MaxSize int64
 	// FileMode is the permission bits of a new database. 0: 0o600.
@@ -96,6 +100,8 @@ func (o *Options) withDefaults() (Options, error) {
 		return wrong("SyncInterval", d.SyncInterval)
 	case d.CheckpointBytes < 0:
 		return wrong("CheckpointBytes", d.CheckpointBytes)
+	case d.MaxHeldBytes < 0:
+		return wrong("MaxHeldBytes", d.MaxHeldBytes)
 	case d.MaxSize < 0:
 		return wrong("MaxSize", d.MaxSize)
 	case d.FileMode&^fs.ModePerm != 0:

@@ -77,6 +77,7 @@ type attempt struct {
 	failures uint64
 	left     uint64 // blocks still reserved for it
 	split    bool
+	voided   bool // it ended because what it wrote can't be trusted: another attempt writes it again
 
 	used      *blockSetEdit
 	blocksSet types.Block // length of the file that used describes
@@ -105,6 +106,7 @@ func (a *attempt) Step() (types.IOResult[CheckpointResult], error) {
 	for {
 		wait, err := a.step()
 		if err != nil {
+			a.voided = a.split && a.meta == nil && (a.pipe.failed() != nil || a.p.failures() != a.failures)
 			return types.Fail[CheckpointResult](a.Abort(err))
 		}
 		if wait != nil {
@@ -151,7 +153,7 @@ func (a *attempt) step() (*io.Completion, error) {
 		if !c.Done() {
 			return c, nil
 		}
-		if err := c.Err(); err != nil {
+		if err := a.pipe.group.Completion().Err(); err != nil {
 			return nil, err
 		}
 		a.sync, a.state = newFileSync(a.p), attemptSync

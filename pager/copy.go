@@ -53,6 +53,7 @@ const (
 type Copy struct {
 	p     *Pager
 	r     *Reader
+	held  bool // r is kept from being ended
 	state copyState
 	wait  *io.Completion // of the last Step
 	at    types.Block    // everything before has been handed out
@@ -83,6 +84,9 @@ func (c *Copy) Step() (types.IOResult[CopyChunk], error) {
 		c.reads.recycle(c.out)
 		c.out = nil
 	}
+	if err := c.hold(); err != nil {
+		return types.Fail[CopyChunk](c.Abort(err))
+	}
 	for {
 		chunk, wait, err := c.step()
 		c.wait = wait
@@ -92,8 +96,30 @@ func (c *Copy) Step() (types.IOResult[CopyChunk], error) {
 		case wait != nil:
 			return types.Wait[CopyChunk](wait)
 		case chunk != nil:
+			if chunk.End() {
+				c.unhold()
+			}
 			return types.Done(*chunk)
 		}
+	}
+}
+
+// hold keeps what the reader holds from the first step to the end, so that what is read is right; a reader that was ended
+// for what it holds ends the copy at its next step.
+func (c *Copy) hold() error {
+	if !c.held && c.state == copyBegin {
+		if c.held = c.p.hold(c.r.slot, c.r.snap); !c.held {
+			return expiredError(c.r.snap)
+		}
+	}
+	return c.r.Err()
+}
+
+// unhold ends the hold.
+func (c *Copy) unhold() {
+	if c.held {
+		c.held = false
+		c.p.unhold(c.r.slot)
 	}
 }
 
@@ -289,6 +315,7 @@ func (c *Copy) Abort(cause error) error {
 		return cause
 	}
 	c.state, c.wait = copyEnded, nil
+	defer c.unhold()
 	if c.out != nil {
 		c.reads.recycle(c.out)
 		c.out = nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/types"
 )
 
 // copier is a reader of a random schedule that copies its snapshot while others go on, to a stream or to a file.
@@ -27,6 +28,10 @@ func (s *pagerSchedule) copier(r *Reader) {
 		if _, err = drivePager[int64](s.pagerWorld, &f); err == nil {
 			file, err = s.m.Bytes(name)
 		}
+	}
+	if s.held > 0 && errors.Is(err, types.ErrSnapshotExpired) {
+		s.expired++
+		return
 	}
 	fail(err)
 	if err != nil {

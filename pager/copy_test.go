@@ -607,6 +607,7 @@ func TestCopyOfWrongBitmaps(t *testing.T) {
 		var r Reader
 		r.Start(w.p)
 		r.snap = &Snapshot{Seq: r.snap.Seq, Globals: r.snap.Globals, gen: &gen}
+		r.slot.snapshot.Store(r.snap)
 		_, err = w.stream(&r)
 		require.ErrorIs(t, err, types.ErrCorrupt, name)
 		require.ErrorContains(t, err, name)

@@ -7,7 +7,12 @@ import (
 
 // Find returns the image that the reader's snapshot has of a page, if it is in memory, else nil. It does not wait and does not
 // allocate.
-func (r *Reader) Find(id types.PageID) *Image { return r.p.cache.table.find(id, r.snap.Seq) }
+func (r *Reader) Find(id types.PageID) *Image {
+	if r.slot.snapshot.Load() != r.snap {
+		return nil // expired: Get says so
+	}
+	return r.p.cache.table.find(id, r.snap.Seq)
+}
 
 // Pager returns the database that the reader reads.
 func (r *Reader) Pager() *Pager { return r.p }

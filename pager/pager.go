@@ -25,6 +25,14 @@ type Config struct {
 	FirstSegment, Segment uint32 // bytes of log segments; 0: wal's defaults
 	Clock                 bool   // note when readers start, for reports: a look at the clock each
 
+	// MaxHeldBytes ends the readers of an older generation, with types.ErrSnapshotExpired, when they alone keep more
+	// bytes of superseded blocks and of the log from being used again; 0: they may keep what they want.
+	MaxHeldBytes int64
+
+	// CheckpointRate is how many bytes a second a passive checkpoint writes to the database file at the most, on average,
+	// measured with the IO's clock; 0: no limit. The log grows by what is committed meanwhile.
+	CheckpointRate int64
+
 	// OnAdvance is told that the watermarks moved, and OnFailed that the log failed, by whoever stepped
 	// the flush, with no lock held. Both may be nil.
 	OnAdvance func(durable, visible types.Seq)
@@ -68,6 +76,9 @@ type Pager struct {
 	snapshots    []*Snapshot                    // scratch of reap
 	seqs         []types.Seq                    // scratch of commit
 	checkpoints  uint64
+	pacing       *io.Attempt      // the timer that a checkpoint waits for to keep to its rate; may be over
+	hurry        atomic.Int32     // checkpoints, waiting or under way, that the rate limit is lifted for
+	judged       types.Generation // the newest one when readers were last judged by what they hold
 }
 
 // queuedCommit is a commit above the durable watermark.

@@ -32,8 +32,8 @@ type pagerSchedule struct {
 	faults   bool
 	label    string
 
-	cuts, abandoned, commits, reads, checkpoints int
-	copies, names                                int
+	cuts, abandoned, commits, reads, checkpoints, expired int
+	copies, names                                         int
 }
 
 // start adds a client.
@@ -140,6 +140,10 @@ func (s *pagerSchedule) reader() {
 	}
 	for range 1 + s.rng.IntN(3) {
 		err := s.verifyAt(&r, s.models)
+		if s.held > 0 && errors.Is(err, types.ErrSnapshotExpired) {
+			s.expired++
+			return
+		}
 		if err != nil && !errors.Is(err, errInjected) && !errors.Is(err, io.ErrCancelled) {
 			s.t.Fatalf("%s: reader: %v", s.label, err)
 		}

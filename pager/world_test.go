@@ -39,6 +39,7 @@ type pagerWorld struct {
 	info    OpenInfo
 	dead    bool // closed, or failed for good
 	strict  bool // no I/O fails: reads must succeed
+	held    int64
 
 	next    func([]*io.Op) *io.Op // picks what completes next; nil: the oldest
 	between func() bool           // called before each of those; false abandons what waits
@@ -53,6 +54,7 @@ const testPageSize = 512
 func (w *pagerWorld) config() Config {
 	return Config{
 		IO: w.m, Path: "db", PageSize: testPageSize, CacheSize: w.cs, FileMode: 0o600, FirstSegment: 8192, Segment: 12288,
+		MaxHeldBytes: w.held,
 	}
 }
 
@@ -295,9 +297,11 @@ func (w *pagerWorld) pages() []types.PageID {
 	return ids
 }
 
-// checkpoint makes one, trying a second time if a sync failed, as the driver does.
+// checkpoint makes one.
 func (w *pagerWorld) checkpoint(mode CheckpointMode) error {
-	_, err := drivePager(w, newAttempt(w.p, mode))
+	var c Checkpoint
+	c.Start(w.p, mode)
+	_, err := drivePager(w, &c)
 	return err
 }
 
