@@ -44,8 +44,14 @@ func lockHolder(id FileID) int {
 	if err != nil {
 		return 0
 	}
+	return holderIn(string(text), id)
+}
+
+// holderIn looks for the holder in the text of /proc/locks. Lines of processes that wait have an arrow in the second
+// column.
+func holderIn(text string, id FileID) int {
 	want := fmt.Sprintf("%02x:%02x:%d", unix.Major(id.Device), unix.Minor(id.Device), id.Inode)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
 		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != want {
 			continue

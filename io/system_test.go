@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -597,5 +598,67 @@ func TestSystemLockAcrossProcesses(t *testing.T) {
 	end()
 	if err := systemDo(t, s, func(c *Completion) { f.Lock(c, true) }); err != nil {
 		t.Errorf("lock after the other process has ended: %v", err)
+	}
+}
+
+// A wait under a context gives the request to a worker at once.
+func TestSystemContextStartsWorker(t *testing.T) {
+	s, _, f := hookedFile(t, fill('a', 64))
+	s.withWorkers(1, never)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var c Completion
+	f.Read(&c, make([]byte, 64), 0)
+	if err := s.Wait(ctx, &c); err != nil || c.Err() != nil {
+		t.Errorf("%v, %v", err, c.Err())
+	}
+}
+
+// A close is not even queued while I/O of its file is under way.
+func TestSystemCloseIsKeptBack(t *testing.T) {
+	s, h, f := hookedFile(t, fill('a', 64))
+	started, release := h.Hold()
+	var read, closing Completion
+	f.Read(&read, make([]byte, 1), 0)
+	s.Poll()
+	started()
+	f.Close(&closing)
+	s.mu.Lock()
+	queued, kept := s.oldest, f.(*systemFile).closer
+	s.mu.Unlock()
+	if queued != nil || kept != &closing {
+		t.Errorf("queued %p, kept back %p, want %p", queued, kept, &closing)
+	}
+	release()
+	soon(t, "the close", closing.Retired)
+	if !read.Retired() || read.Err() != nil || closing.Err() != nil {
+		t.Errorf("read retired %v, %v; close %v", read.Retired(), read.Err(), closing.Err())
+	}
+}
+
+// Shutdown returns after the last worker has ended, not only after the last request.
+func TestSystemShutdownWaitsForWorkers(t *testing.T) {
+	_, h := NewHookedSystem()
+	s := h.S
+	s.mu.Lock()
+	s.workers++ // one that has run its last request and is about to end
+	s.mu.Unlock()
+	var ended atomic.Bool
+	early := make(chan bool)
+	go func() {
+		err := s.Shutdown()
+		early <- err != nil || !ended.Load()
+	}()
+	soon(t, "the start of Shutdown", s.closed.Load)
+	for range 100 {
+		runtime.Gosched()
+	}
+	ended.Store(true)
+	s.mu.Lock()
+	s.hungry++ // so much for the books that work keeps
+	s.mu.Unlock()
+	s.work()
+	if <-early {
+		t.Error("Shutdown returned before the worker had ended, or failed")
 	}
 }
