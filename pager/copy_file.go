@@ -41,8 +41,8 @@ const (
 //	remove temporary       -                whole             same
 //	sync directory         -                whole             the copy
 //
-// A name that is taken is fs.ErrExist. After an error, and after Abort, nothing is left behind as far as it can be
-// deleted.
+// It needs the memory of a Copy and of as many windows more as writes are in flight. A name that is taken is
+// fs.ErrExist. After an error, and after Abort, nothing is left behind as far as it can be deleted.
 type CopyFile struct {
 	p     *Pager
 	r     *Reader

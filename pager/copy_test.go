@@ -221,7 +221,8 @@ func TestCopyPlanTakes(t *testing.T) {
 	l.edit.freeze().check()
 }
 
-// TestCopyOfAGrowingMap copies a map that has a level more than the generation's, whose root has not changed otherwise.
+// TestCopyOfAGrowingMap copies a map that has a level more than the generation's, whose root has not changed
+// otherwise.
 func TestCopyOfAGrowingMap(t *testing.T) {
 	w := newPagerWorld(t, io.NewMemory(), bigCache)
 	w.strict = true
@@ -449,7 +450,8 @@ func TestCopyMeetsDamage(t *testing.T) {
 	require.Zero(t, w.p.cache.figures().Held)
 }
 
-// TestCopyMeetsDamageBehindTheCache damages map nodes whose right bytes are in the cache: the copy would have the wrong ones.
+// TestCopyMeetsDamageBehindTheCache damages map nodes whose right bytes are in the cache: the copy would have the
+// wrong ones.
 func TestCopyMeetsDamageBehindTheCache(t *testing.T) {
 	w := copyDamageWorld(t)
 	w.p.cache.setBudget(1 << 20)
@@ -486,7 +488,8 @@ func TestCopyMeetsDamageBehindTheCache(t *testing.T) {
 	r.Close()
 }
 
-// TestCopyReadsNoFreeBlock shows that a copy leaves free blocks of the file alone: others write there, and cut them off.
+// TestCopyReadsNoFreeBlock shows that a copy leaves free blocks of the file alone: others write there, and cut them
+// off.
 func TestCopyReadsNoFreeBlock(t *testing.T) {
 	w := copyDamageWorld(t)
 	var r Reader
