@@ -152,7 +152,7 @@ func (w *metaWrite) end() {
 		w.p.fail(w.err)
 	} else {
 		w.p.mu.Lock()
-		w.p.meta = w.meta
+		w.p.meta, w.p.metaProven = w.meta, true
 		w.p.mu.Unlock()
 		w.done(w.meta, w.sync.Proof())
 	}

@@ -167,6 +167,9 @@ func (g *Get) fromIndex() (Page, error) {
 	case e.Kind == wal.KindReference:
 		g.run, g.runSum, g.state = e.Run, e.Sum, getRun
 	case !e.Written:
+		if err := g.p.log.Failed(); err != nil {
+			return Page{}, err // a transaction on top of a commit that was lost: its images were thrown away
+		}
 		g.state = getTable // its image is pinned until it is
 	default:
 		f, offset, n, ok := g.p.log.Locate(e)

@@ -85,3 +85,16 @@ func (tx *Tx) CanFree(id types.PageID) bool {
 	e, ok := tx.p.log.Lookup(id, tx.snap.Seq, tx.snap.gen.number)
 	return !ok || e.Kind != wal.KindFreed
 }
+
+// EachReader calls visit for every registered reader, transactions included: the commit that it reads, and the IO's clock when
+// it began, if Config.Clock is set.
+func (p *Pager) EachReader(visit func(seq types.Seq, opened int64)) {
+	p.readers.each(func(s *Snapshot, opened int64) { visit(s.Seq, opened) })
+}
+
+// OpenReaders returns how many readers are registered, transactions included.
+func (p *Pager) OpenReaders() int {
+	n := 0
+	p.readers.each(func(*Snapshot, int64) { n++ })
+	return n
+}

@@ -61,7 +61,8 @@ type Pager struct {
 	mu           sync.Mutex
 	gen          *generation   // newest durable
 	live         []*generation // with readers, or newest; ascending
-	meta         metaBlock     // last proven durable
+	meta         metaBlock     // last proven durable; of a clean file that was only read: last found
+	metaProven   bool          // meta is proven durable, not only found
 	publications uint64        // snapshots published
 	commits      []queuedCommit
 	queued       Globals // as of the newest queued commit: the next writer's base
