@@ -416,6 +416,10 @@ func (b *beginLog) Step() (types.IOResult[struct{}], error) {
 			return types.Wait[struct{}](c)
 		}
 		b.held = true
+		if p.log.Began() { // another one, which was first
+			p.ckpt.Release(&b.ticket)
+			return types.Done(struct{}{})
+		}
 	}
 	if !b.proven {
 		if wait, err := b.prove(); err != nil || wait != nil {
