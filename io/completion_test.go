@@ -182,11 +182,11 @@ func TestParkManyWaiters(t *testing.T) {
 				var err error
 				switch i % 3 {
 				case 0:
-					err = c.Park(nil, nil)
+					err = c.Park(context.Background(), nil)
 				case 1:
 					err = c.Park(ctx, nil)
 				case 2:
-					err = c.Park(nil, wake)
+					err = c.Park(context.Background(), wake)
 				}
 				switch {
 				case err == nil && c.Done():
@@ -226,7 +226,7 @@ func TestParkThenReset(t *testing.T) {
 	for range 2000 {
 		c.ArmSubmitted(KindRead, "f")
 		go c.Finish(1, nil)
-		if err := c.Park(nil, nil); err != nil {
+		if err := c.Park(context.Background(), nil); err != nil {
 			t.Fatal(err)
 		}
 		c.Reset()

@@ -1,6 +1,7 @@
 package io
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -462,7 +463,7 @@ func TestGroupStress(t *testing.T) {
 			}
 			nested.Build()
 		})
-		if err := g.Completion().Park(nil, nil); err != nil {
+		if err := g.Completion().Park(context.Background(), nil); err != nil {
 			t.Fatal(err)
 		}
 		if !cancel {

@@ -123,6 +123,9 @@ type Canceller interface {
 type Request struct {
 	Canceller Canceller
 	Next      *Completion // the backend's queue
+	Prev      *Completion // the same, for one that is taken out of the middle
+	Seq       uint64      // place in the order of submissions
+	Queued    bool        // Next and Prev are in use
 	File      File
 	Buf       []byte
 	Bufs      [][]byte

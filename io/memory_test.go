@@ -170,12 +170,12 @@ func TestMemoryManualWait(t *testing.T) {
 	if err := m.Wait(ctx, &c); err != context.Canceled {
 		t.Errorf("Wait under a context that is done: %v", err)
 	}
-	if err := m.Wait(nil, &c); err != nil || !c.Retired() {
+	if err := m.Wait(context.Background(), &c); err != nil || !c.Retired() {
 		t.Errorf("Wait with a stall hook: %v, %v", err, c.State())
 	}
 	var yield Completion
 	yield.ArmYield("nobody")
-	if err := m.Wait(nil, &yield); err != ErrDeadlock {
+	if err := m.Wait(context.Background(), &yield); err != ErrDeadlock {
 		t.Errorf("Wait for a yield that nobody resolves: %v", err)
 	}
 	c.Reset()
@@ -582,7 +582,7 @@ func TestMemoryRandomFollowsSeed(t *testing.T) {
 		NewMemory(MemoryConfig{Seed: seed}).Random(buf)
 		return string(buf)
 	}
-	if draw(1) != draw(1) || draw(1) == draw(2) {
+	if first, again := draw(1), draw(1); first != again || first == draw(2) {
 		t.Error("random bytes do not follow the seed")
 	}
 }

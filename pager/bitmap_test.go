@@ -1,6 +1,7 @@
 package pager
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -137,7 +138,7 @@ func (w *bitmapWorld) load(src bitmapSource) (bitmapLoaded, error) {
 		if err != nil || res.Pending == nil {
 			return res.Value, err
 		}
-		if err := w.m.Wait(nil, res.Pending); err != nil {
+		if err := w.m.Wait(context.Background(), res.Pending); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -71,6 +71,16 @@ func (c *cache) leaveLoad(l *load) {
 	}
 }
 
+// leaveLoadThen is leaveLoad, and runs then: once the read is retired if it was the last one's to wait for, else at once.
+func (c *cache) leaveLoadThen(l *load, then func()) {
+	if !c.part(l) {
+		then()
+		return
+	}
+	l.read.OnRetire(func(*io.Completion) { then() })
+	l.read.Cancel()
+}
+
 // part takes one participant off l, and reports whether that was the last.
 func (c *cache) part(l *load) bool {
 	c.mu.Lock()

@@ -48,7 +48,6 @@ func loadForTest(c *cache, version types.Seq, newest bool, s types.Seq) *Image {
 }
 
 func TestCacheVersions(t *testing.T) {
-	type seqs = []types.Seq
 	publish := func(v types.Seq, pinned bool, live ...types.Seq) func(c *cache) {
 		return func(c *cache) { c.publish(imageForTest(7, v), pinned, live) }
 	}
@@ -100,11 +99,11 @@ func TestCacheVersions(t *testing.T) {
 		"evicted head":                      {[]func(*cache){publish(5, false, 4), evict}, ""},
 		"pinned is not evicted":             {[]func(*cache){publish(5, true, 4), evict}, "5*!"},
 		"evicted above pinned":              {[]func(*cache){publish(5, true, 4), publish(8, false, 5), evict}, "5-7!"},
-		"discard the new one":               {[]func(*cache){publish(5, false, 4), publish(8, true, 5), discard(7)}, "5*"},
-		"discard several":                   {[]func(*cache){publish(5, false, 4), publish(8, true, 5), publish(9, true, 5), discard(5)}, "5*"},
+		"discard the new one":               {[]func(*cache){publish(5, false, 4), publish(8, true, 5), discard(7)}, "5-7"},
+		"discard several":                   {[]func(*cache){publish(5, false, 4), publish(8, true, 5), publish(9, true, 5), discard(5)}, "5-7"},
 		"discard nothing":                   {[]func(*cache){publish(5, false, 4), publish(8, false, 5), discard(8)}, "8* 5-7"},
 		"discard, predecessor unknown":      {[]func(*cache){load(2, false, 3), publish(8, true, 3), discard(5)}, "2-3"},
-		"discard a freeing":                 {[]func(*cache){publish(5, false, 4), freed(8, 5), discard(7)}, "5*"},
+		"discard a freeing":                 {[]func(*cache){publish(5, false, 4), freed(8, 5), discard(7)}, "5-7"},
 		"not of a freeing that stays":       {[]func(*cache){publish(5, false, 4), freed(8, 5), discard(8)}, "5-7"},
 	} {
 		c := newCache(1 << 20)

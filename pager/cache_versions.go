@@ -152,8 +152,9 @@ func (c *cache) loaded(img *Image, newest bool, s types.Seq) *Image {
 }
 
 // discardAbove takes images of commits that will never be out of the table, when the log has failed and s is the newest
-// commit that is left. What is valid at s becomes the newest version of its page again. Loads that are under way can't
-// become head: they may bring what is discarded here.
+// commit that is left. What is valid at s stays so and its interval ends where it did: a reader of a relaxed commit above s
+// goes on, and must not take it for what that commit wrote. Nothing is published any more, so no page needs a head.
+// Loads that are under way can't become head: they may bring what is discarded here.
 func (c *cache) discardAbove(s types.Seq) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -163,13 +164,9 @@ func (c *cache) discardAbove(s types.Seq) {
 	for _, q := range []*imageQueue{&c.small, &c.main, &c.pinned} {
 		for img := q.oldest; img != nil; {
 			next := img.newer
-			switch {
-			case img.id == 0:
-			case img.version > s:
+			if img.id != 0 && img.version > s {
 				img.discarded = true
 				c.remove(img)
-			case img.validAt(s):
-				img.through.Store(throughNewest)
 			}
 			img = next
 		}

@@ -75,8 +75,10 @@ type attempt struct {
 	start    wal.Start
 	globals  Globals
 	failures uint64
+	began    int64  // on the IO's clock, if it is looked at
 	left     uint64 // blocks still reserved for it
 	split    bool
+	voided   bool // it ended because what it wrote can't be trusted: another attempt writes it again
 
 	used      *blockSetEdit
 	blocksSet types.Block // length of the file that used describes
@@ -105,6 +107,7 @@ func (a *attempt) Step() (types.IOResult[CheckpointResult], error) {
 	for {
 		wait, err := a.step()
 		if err != nil {
+			a.voided = a.split && a.meta == nil && (a.pipe.failed() != nil || a.p.failures() != a.failures)
 			return types.Fail[CheckpointResult](a.Abort(err))
 		}
 		if wait != nil {
@@ -151,7 +154,7 @@ func (a *attempt) step() (*io.Completion, error) {
 		if !c.Done() {
 			return c, nil
 		}
-		if err := c.Err(); err != nil {
+		if err := a.pipe.group.Completion().Err(); err != nil {
 			return nil, err
 		}
 		a.sync, a.state = newFileSync(a.p), attemptSync
@@ -242,6 +245,9 @@ func (a *attempt) fix() error {
 	a.globals = p.globalsAt(a.x)
 	a.left = p.running.blocks
 	a.failures = p.fileFailures
+	if p.cfg.Clock {
+		a.began = p.io.Now()
+	}
 	a.slot = p.readers.acquireAt(&Snapshot{Seq: a.x, gen: a.from})
 	a.used, a.blocksSet = a.from.used.edit(), a.from.used.blocks()
 	a.fit()
@@ -387,7 +393,7 @@ func (a *attempt) publish(m metaBlock, proof io.Proof) {
 	p.publish(now.Seq, now.Globals)
 	p.log.SetMeta(m.Write)
 	p.log.Recycle(proof, a.x, a.start, p.windows())
-	p.checkpoints++
+	p.countAttempt(a, true)
 	p.readers.release(a.slot)
 	a.slot = nil
 	p.reapLocked()
@@ -422,7 +428,7 @@ func (a *attempt) Abort(cause error) error {
 		p.resize.Release(&a.length)
 	case attemptMeta:
 		if a.meta != nil {
-			a.meta.over.OnDone(func(*io.Completion) { a.leave() })
+			a.meta.over.OnDone(func(*io.Completion) { a.metaOver() })
 			return cause
 		}
 	case attemptPages:
@@ -440,10 +446,21 @@ func (a *attempt) Abort(cause error) error {
 	return fmt.Errorf("checkpoint of commits up to %d: %w", a.x, cause)
 }
 
+// metaOver ends an attempt that was left while its meta block was written, or whose meta block failed.
+func (a *attempt) metaOver() {
+	if a.meta.err != nil {
+		a.p.mu.Lock()
+		a.p.countAttempt(a, false)
+		a.p.mu.Unlock()
+	}
+	a.leave()
+}
+
 // undo gives everything back, once no write can touch the blocks any more: the next attempt begins from the same state.
 func (a *attempt) undo() {
 	p := a.p
 	p.mu.Lock()
+	p.countAttempt(a, false)
 	p.log.Unsplit(a.from.number + 1)
 	delete(p.covered, a.from.number+1)
 	taken := uint64(0)

@@ -33,7 +33,7 @@ type Close struct {
 	state  closeState
 	writer types.TurnTicket
 	ticket types.TurnTicket
-	try    *attempt
+	check  Checkpoint
 	meta   *metaWrite
 	log    wal.Close
 	io     io.Completion
@@ -54,13 +54,14 @@ func (c *Close) Step() (types.IOResult[struct{}], error) {
 				return types.Wait[struct{}](w)
 			}
 			if p.log.Began() && p.Failed() == nil && p.space != nil {
-				c.try, c.state = newAttempt(p, CheckpointTruncate), closeAttempt
+				c.check.Start(p, CheckpointTruncate)
+				c.state = closeAttempt
 				continue
 			}
 			c.closeLog()
 
 		case closeAttempt:
-			res, err := c.try.Step()
+			res, err := c.check.Step()
 			if err != nil {
 				c.err = err
 				c.closeLog()
@@ -130,7 +131,7 @@ func (c *Close) Abort(cause error) error {
 		c.p.turn.Release(&c.writer)
 		return cause
 	case closeAttempt:
-		cause = c.try.Abort(cause)
+		cause = c.check.Abort(cause)
 	case closeLog:
 		cause = c.log.Abort(cause)
 	}

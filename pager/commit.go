@@ -391,11 +391,16 @@ func (p *Pager) coveredNext(gen *generation) types.Seq {
 }
 
 // beginLog is a machine for the first write after a clean state: a log that nothing needs yet, then a meta block that says
-// that it is needed, and only then groups.
+// that it is needed, and only then groups. An old log is taken over only once the clean meta block is known to be on the
+// disk: the system may show one whose sync failed, and the disk then has the one before, which needs that log.
 type beginLog struct {
 	p      *Pager
 	ticket types.TurnTicket
 	held   bool
+	again  io.Completion // the clean meta block is being written again
+	bufs   [1][]byte
+	sync   *fileSync
+	proven bool
 	create wal.Create
 	meta   *metaWrite
 }
@@ -411,6 +416,12 @@ func (b *beginLog) Step() (types.IOResult[struct{}], error) {
 			return types.Wait[struct{}](c)
 		}
 		b.held = true
+	}
+	if !b.proven {
+		if wait, err := b.prove(); err != nil || wait != nil {
+			return types.IOResult[struct{}]{Pending: wait}, err
+		}
+		b.proven = true
 		b.create.Start(p.log)
 	}
 	if b.meta == nil {
@@ -438,9 +449,51 @@ func (b *beginLog) Step() (types.IOResult[struct{}], error) {
 	return types.Done(struct{}{})
 }
 
+// prove writes the clean meta block again, the same bytes to the same place, and syncs it, unless this open has done so or
+// has made the file. nil without an error: done.
+func (b *beginLog) prove() (*io.Completion, error) {
+	p := b.p
+	p.mu.Lock()
+	m, proven := p.meta, p.metaProven
+	p.mu.Unlock()
+	if proven {
+		return nil, nil
+	}
+	if b.again.Idle() {
+		b.bufs[0] = m.encode()
+		p.file.Write(&b.again, b.bufs[:], int64(m.slot())*metaSlotSize)
+	}
+	if !b.again.Done() {
+		return &b.again, nil
+	}
+	if err := b.again.Err(); err != nil {
+		return nil, err
+	}
+	if b.sync == nil {
+		b.sync = newFileSync(p)
+	}
+	res, err := b.sync.Step()
+	if err == nil && res.Pending == nil {
+		p.mu.Lock()
+		p.metaProven = true
+		p.mu.Unlock()
+	}
+	return res.Pending, err
+}
+
 // Abort stops waiting. A meta block that is being written is finished all the same.
 func (b *beginLog) Abort(cause error) error {
-	if b.held && b.meta == nil {
+	if b.held && !b.proven {
+		if b.sync != nil {
+			cause = b.sync.Abort(cause)
+		}
+		if b.again.Idle() {
+			b.p.ckpt.Release(&b.ticket)
+		} else {
+			b.again.Cancel()
+			b.again.OnRetire(func(*io.Completion) { b.p.ckpt.Release(&b.ticket) })
+		}
+	} else if b.held && b.meta == nil {
 		cause = b.create.Abort(cause)
 		b.p.ckpt.Release(&b.ticket)
 	} else if !b.held {

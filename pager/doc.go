@@ -65,9 +65,30 @@
 //	state found                         what is done before serving
 //	no file                             create under a temporary name, sync, link without replacing, sync directory
 //	clean, no log                       nothing is written
-//	clean, log without a newer commit   the log is ignored; the first write takes its file over
+//	clean, log without a newer commit   the log is ignored; the first write takes its file over, once it has written
+//	                                    the clean meta block again and synced it
 //	clean, log with a newer commit      ErrLogMismatch
 //	needs-log, log missing              ErrLogMissing
 //	needs-log, log there                wal's recovery; blocks named by references in it are taken; the meta block
 //	                                    and unproven log blocks are written again and synced (writable opens)
+//
+// # Copies
+//
+// A copy is a new, clean database of one snapshot {s, g}, with an id of its own, made by a reader beside everybody else. It
+// is a stream from offset 0 to the end, so what its meta blocks say has to be known first:
+//
+//	sum       read the pages that the log has between g and s, for their checksums
+//	place     find a block for each, and for each map node above a change, level by level; make the nodes for their sums
+//	lay out   length, bitmaps, meta blocks
+//	stream    window by window, some read ahead: blocks of g as they are, verified; pages of the log and changed nodes,
+//	          found and made a second time; bitmaps and meta blocks; nothing for free blocks
+//
+// Blocks keep their addresses: those of g, those that references in the log name, and changed pages and map nodes, which
+// take the block of the version that they replace. What is new takes blocks that are free in the copy. So memory is needed
+// for what the log changed, at most a checkpoint's worth and some 80 bytes a page, for one bit a block, and for a few windows; and
+// the log's pages are read twice.
+//
+// A block says itself which page or map node it is. It is believed if the snapshot's map, or its log, has that page or
+// node in this block, with its checksum (copy_check.go). For a file in the order of page ids that costs one read of each
+// map node, 0.4 % of the file; at the worst one for each page, copyBatch at a time, where the cache is too small for the map.
 package pager

@@ -65,6 +65,7 @@ func (s *fileSync) Abort(cause error) error {
 func (p *Pager) countSync(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.figures.syncs++
 	if err == nil {
 		p.failedInARow = 0
 		return
@@ -151,7 +152,7 @@ func (w *metaWrite) end() {
 		w.p.fail(w.err)
 	} else {
 		w.p.mu.Lock()
-		w.p.meta = w.meta
+		w.p.meta, w.p.metaProven = w.meta, true
 		w.p.mu.Unlock()
 		w.done(w.meta, w.sync.Proof())
 	}

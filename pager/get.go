@@ -51,6 +51,10 @@ type Get struct {
 	seq types.Seq
 	gen *generation
 
+	slot *readerSlot // of a reader that may expire, else nil
+	snap *Snapshot   // that it stands for
+	held bool        // the reader can't lose what it reads through
+
 	state getState
 	load  *load
 	tries int
@@ -71,7 +75,7 @@ const getTries = 1000
 
 // Start readies the machine to find page id for reader r.
 func (g *Get) Start(r *Reader, id types.PageID) {
-	*g = Get{p: r.p, id: id, seq: r.snap.Seq, gen: r.snap.gen}
+	*g = Get{p: r.p, id: id, seq: r.snap.Seq, gen: r.snap.gen, slot: r.slot, snap: r.snap}
 }
 
 // StartTx readies the machine to find page id for the transaction.
@@ -81,6 +85,9 @@ func (g *Get) StartTx(tx *Tx, id types.PageID) {
 
 // Step ends with the page.
 func (g *Get) Step() (types.IOResult[Page], error) {
+	if g.slot != nil && g.slot.snapshot.Load() != g.snap {
+		return types.Fail[Page](g.Abort(expiredError(g.snap)))
+	}
 	for {
 		var found Page
 		var err error
@@ -105,8 +112,7 @@ func (g *Get) Step() (types.IOResult[Page], error) {
 			return types.Fail[Page](g.Abort(err))
 		}
 		if found.Data != nil {
-			g.leave()
-			g.state = getEnded
+			g.end()
 			return types.Done(found)
 		}
 	}
@@ -134,6 +140,11 @@ func (g *Get) fromMemory() (Page, error) {
 	if img := g.p.cache.table.find(g.id, g.seq); img != nil {
 		return Page{ID: g.id, Data: img.data, Image: img}, nil
 	}
+	if g.slot != nil && !g.held {
+		if g.held = g.p.hold(g.slot, g.snap); !g.held {
+			return Page{}, expiredError(g.snap)
+		}
+	}
 	g.state = getIndex
 	return Page{}, nil
 }
@@ -156,6 +167,9 @@ func (g *Get) fromIndex() (Page, error) {
 	case e.Kind == wal.KindReference:
 		g.run, g.runSum, g.state = e.Run, e.Sum, getRun
 	case !e.Written:
+		if err := g.p.log.Failed(); err != nil {
+			return Page{}, err // a transaction on top of a commit that was lost: its images were thrown away
+		}
 		g.state = getTable // its image is pinned until it is
 	default:
 		f, offset, n, ok := g.p.log.Locate(e)
@@ -328,10 +342,26 @@ func (g *Get) leave() {
 	}
 }
 
+// end leaves the read, and what the reader holds to itself: once the read is retired, if nobody else waits for it.
+func (g *Get) end() {
+	g.state = getEnded
+	l, held, p, slot := g.load, g.held, g.p, g.slot
+	g.load, g.held = nil, false
+	if held && l != nil && !l.over().Done() {
+		p.cache.leaveLoadThen(l, func() { p.unhold(slot) })
+		return
+	}
+	if l != nil {
+		p.cache.leaveLoad(l)
+	}
+	if held {
+		p.unhold(slot)
+	}
+}
+
 // Abort leaves the read, which is cancelled if nobody else waits for it.
 func (g *Get) Abort(cause error) error {
-	g.leave()
-	g.state = getEnded
+	g.end()
 	return cause
 }
 

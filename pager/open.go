@@ -153,7 +153,9 @@ func (o *Open) step() (*io.Completion, error) {
 			return nil
 		})
 	case openSync:
-		return stepInto(o.sync, &o.state, openEnded)
+		wait, err := stepInto(o.sync, &o.state, openEnded)
+		p.metaProven = wait == nil && err == nil
+		return wait, err
 	default:
 		panic(invariant.Failf("pager: Open stepped in state %d", o.state))
 	}
@@ -242,7 +244,7 @@ func (o *Open) readMeta() error {
 	if p.cfg.PageSize != 0 && p.cfg.PageSize != m.PageSize {
 		return fmt.Errorf("%w: %s has pages of %d bytes, not %d", types.ErrPageSize, p.name, m.PageSize, p.cfg.PageSize)
 	}
-	p.pageSize, p.meta = m.PageSize, m
+	p.pageSize, p.meta, p.metaProven = m.PageSize, m, o.info.Created
 	if have := types.Block(o.look.Size / int64(p.pageSize)); m.Blocks > have {
 		return &types.CorruptError{File: p.name, Offset: o.look.Size,
 			Detail: fmt.Sprintf("the file ends here, in block %d of %d", have, m.Blocks)}

@@ -25,6 +25,14 @@ type Config struct {
 	FirstSegment, Segment uint32 // bytes of log segments; 0: wal's defaults
 	Clock                 bool   // note when readers start, for reports: a look at the clock each
 
+	// MaxHeldBytes ends the readers of an older generation, with types.ErrSnapshotExpired, when they alone keep more
+	// bytes of superseded blocks and of the log from being used again; 0: they may keep what they want.
+	MaxHeldBytes int64
+
+	// CheckpointRate is how many bytes a second a passive checkpoint writes to the database file at the most, on average,
+	// measured with the IO's clock; 0: no limit. The log grows by what is committed meanwhile.
+	CheckpointRate int64
+
 	// OnAdvance is told that the watermarks moved, and OnFailed that the log failed, by whoever stepped
 	// the flush, with no lock held. Both may be nil.
 	OnAdvance func(durable, visible types.Seq)
@@ -53,8 +61,8 @@ type Pager struct {
 	mu           sync.Mutex
 	gen          *generation   // newest durable
 	live         []*generation // with readers, or newest; ascending
-	meta         metaBlock     // last proven durable
-	logReady     bool          // groups may be written: the meta block says needs-log
+	meta         metaBlock     // last proven durable; of a clean file that was only read: last found
+	metaProven   bool          // meta is proven durable, not only found
 	publications uint64        // snapshots published
 	commits      []queuedCommit
 	queued       Globals // as of the newest queued commit: the next writer's base
@@ -67,7 +75,13 @@ type Pager struct {
 	covered      map[types.Generation]types.Seq // by the generations that have a layer in the log's index
 	snapshots    []*Snapshot                    // scratch of reap
 	seqs         []types.Seq                    // scratch of commit
-	checkpoints  uint64
+	figures      figures
+	writing      atomic.Bool      // somebody has the writer's turn, for Stats, as are
+	dirty        atomic.Int64     // bytes in memory of the transaction's pages, and
+	spilled      atomic.Uint64    // pages written ahead of their commit
+	pacing       *io.Attempt      // the timer that a checkpoint waits for to keep to its rate; may be over
+	hurry        atomic.Int32     // checkpoints, waiting or under way, that the rate limit is lifted for
+	judged       types.Generation // the newest one when readers were last judged by what they hold
 }
 
 // queuedCommit is a commit above the durable watermark.

@@ -14,15 +14,17 @@ import (
 type pipeline struct {
 	p     *Pager
 	group io.CompletionGroup
+	over  io.Completion // when the group is; it succeeds also when a write has failed: failed tells
+	pace  pace
 	slots []pipeSlot
 	next  int // slot to use next: the one that was used longest ago
 	built bool
 	bytes int64
 }
 
-// pipeSlot is one write in flight.
+// pipeSlot is one write in flight. That it has failed is an answer, not the end of the checkpoint.
 type pipeSlot struct {
-	io   io.Completion
+	io   io.Attempt
 	bufs [][]byte
 }
 
@@ -35,31 +37,44 @@ const (
 func (l *pipeline) start(p *Pager) {
 	l.p, l.slots = p, make([]pipeSlot, pipeDepth)
 	l.group.Start("the pages of a checkpoint to be written")
+	l.pace.rate = p.cfg.CheckpointRate
 }
 
 // room returns nil if a write can be submitted, else what to wait for.
 func (l *pipeline) room() *io.Completion {
-	c := &l.slots[l.next].io
-	if c.Idle() || c.Done() {
-		return nil
+	if c := l.slot(); c != nil {
+		return c
 	}
-	return c
+	return l.pace.paid(l.p)
+}
+
+// slot returns nil if the next slot can take a write, else what to wait for.
+func (l *pipeline) slot() *io.Completion {
+	s := &l.slots[l.next].io
+	if over := s.Over(); !s.Idle() && !over.Done() {
+		return over
+	}
+	return nil
 }
 
 // write submits the blocks of data at first. There is room.
 func (l *pipeline) write(first types.Block, data [][]byte) {
 	s := &l.slots[l.next]
-	if l.built || l.room() != nil {
+	if l.built || l.slot() != nil {
 		panic(invariant.Failf("pager: write into a full pipeline"))
 	}
 	l.next = (l.next + 1) % len(l.slots)
 	s.io.Reset()
 	s.bufs = append(s.bufs[:0], data...)
-	l.group.Add(&s.io)
+	c := s.io.Begin("a checkpoint's write")
+	l.group.Add(c)
+	n := int64(0)
 	for _, b := range data {
-		l.bytes += int64(len(b))
+		n += int64(len(b))
 	}
-	l.p.file.Write(&s.io, s.bufs, l.p.offset(first))
+	l.bytes += n
+	l.pace.spend(l.p, n)
+	l.p.file.Write(c, s.bufs, l.p.offset(first))
 }
 
 // failed returns the error of a write that has failed, if there is one.
@@ -76,9 +91,11 @@ func (l *pipeline) failed() error {
 func (l *pipeline) finish() *io.Completion {
 	if !l.built {
 		l.built = true
+		l.over.ArmYield("the pages of a checkpoint to be written")
+		l.group.Completion().OnDone(func(*io.Completion) { l.over.Finish(0, nil) })
 		l.group.Build()
 	}
-	return l.group.Completion()
+	return &l.over
 }
 
 // abandon cancels what is in flight and runs then once nothing can touch the file any more.
@@ -87,8 +104,10 @@ func (l *pipeline) abandon(then func()) {
 		then()
 		return
 	}
+	l.pace.stop()
 	l.group.Cancel()
-	l.finish().OnRetire(func(*io.Completion) { then() })
+	l.finish()
+	l.group.Completion().OnRetire(func(*io.Completion) { then() })
 }
 
 // placed is what became of a block that was handed to place.

@@ -16,6 +16,9 @@ func (r *Reader) Start(p *Pager) {
 	if p.cfg.Clock {
 		r.slot.opened.Store(p.io.Now())
 	}
+	if p.cfg.MaxHeldBytes > 0 {
+		r.slot.expires.Store(true)
+	}
 }
 
 // Seq returns the newest commit that the reader sees.
@@ -26,7 +29,7 @@ func (r *Reader) Globals() Globals { return r.snap.Globals }
 
 // Lookup returns a page that is in memory, without waiting and without allocating; ok is false if it has to be read.
 func (r *Reader) Lookup(id types.PageID) (data []byte, ok bool) {
-	if img := r.p.cache.table.find(id, r.snap.Seq); img != nil {
+	if img := r.Find(id); img != nil {
 		return img.data, true
 	}
 	return nil, false
@@ -57,6 +60,16 @@ func (p *Pager) reapLocked() {
 	if p.failed != nil {
 		return // blocks and segments of neither root are used again
 	}
+	changed := p.reapOnce() || p.judged != p.gen.number
+	for changed && p.expireOver() { // each time the readers of a generation less
+		p.reapOnce()
+	}
+	p.judged = p.gen.number
+}
+
+// reapOnce lets go of what the live snapshots don't need. It reports whether a generation or a layer of the log's index went:
+// what the others keep alone may be more then. The caller holds p.mu.
+func (p *Pager) reapOnce() (dropped bool) {
 	p.snapshots = p.readers.live(p.snapshots, &p.published)
 	keep := p.live[:0]
 	for _, gen := range p.live {
@@ -64,6 +77,7 @@ func (p *Pager) reapLocked() {
 			keep = append(keep, gen)
 		} else {
 			p.space.drop(gen.number)
+			dropped = true
 		}
 	}
 	clear(p.live[len(keep):])
@@ -76,9 +90,10 @@ func (p *Pager) reapLocked() {
 			p.space.release(run)
 		}
 		delete(p.covered, y)
+		dropped = true
 	}
 	p.log.Release(p.gen.covered, p.meta.Log, p.windows())
-	clear(p.snapshots)
+	return dropped
 }
 
 // hasReader reports whether a live snapshot reads through gen. The caller has just filled p.snapshots.

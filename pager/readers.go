@@ -17,6 +17,7 @@ type Snapshot struct {
 	Globals Globals // as of Seq
 	gen     *generation
 	n       uint64 // publication number; grows, also where Seq falls back after a failure of the log
+	expired bool   // stands in a slot for a snapshot whose reader holds too much: see expire.go
 }
 
 // registry knows the snapshots that someone reads. Readers register and leave without a lock; reclaimers find out what
@@ -48,7 +49,9 @@ type readerSlot struct {
 	snapshot atomic.Pointer[Snapshot] // nil: free
 	opened   atomic.Int64             // the IO's clock when the reader started, for reports; set by its owner
 	block    *readerBlock
-	_        [64 - 24]byte
+	reads    atomic.Int32 // operations that may have I/O under way through the snapshot
+	expires  atomic.Bool  // the reader may be ended for what it holds; set by its owner
+	_        [64 - 32]byte
 }
 
 // newRegistry returns a registry without readers.
@@ -128,6 +131,9 @@ func (r *registry) release(slot *readerSlot) {
 	if slot.opened.Load() != 0 {
 		slot.opened.Store(0)
 	}
+	if slot.expires.Load() {
+		slot.expires.Store(false)
+	}
 	if slot.snapshot.Swap(nil) == nil {
 		panic(invariant.Failf("pager: reader released twice"))
 	}
@@ -148,7 +154,7 @@ func (r *registry) live(dst []*Snapshot, published *atomic.Pointer[Snapshot]) []
 	dst = append(dst[:0], newest)
 	for b := r.first; b != nil; b = b.next.Load() {
 		for i := range b.slots {
-			if snap := b.slots[i].snapshot.Load(); snap != nil {
+			if snap := b.slots[i].snapshot.Load(); snap != nil && snap != gone {
 				dst = append(dst, snap)
 			}
 		}
@@ -165,7 +171,7 @@ func (r *registry) each(visit func(snap *Snapshot, opened int64)) {
 	for b := r.first; b != nil; b = b.next.Load() {
 		for i := range b.slots {
 			slot := &b.slots[i]
-			if snap := slot.snapshot.Load(); snap != nil {
+			if snap := slot.snapshot.Load(); snap != nil && snap != gone {
 				visit(snap, slot.opened.Load())
 			}
 		}

@@ -32,7 +32,8 @@ type pagerSchedule struct {
 	faults   bool
 	label    string
 
-	cuts, abandoned, commits, reads, checkpoints int
+	cuts, abandoned, commits, reads, checkpoints, expired int
+	copies, names                                         int
 }
 
 // start adds a client.
@@ -133,8 +134,16 @@ func (s *pagerSchedule) reader() {
 	var r Reader
 	r.Start(s.p)
 	defer r.Close()
+	if s.rng.IntN(4) == 0 {
+		s.copier(&r)
+		return
+	}
 	for range 1 + s.rng.IntN(3) {
 		err := s.verifyAt(&r, s.models)
+		if s.held > 0 && errors.Is(err, types.ErrSnapshotExpired) {
+			s.expired++
+			return
+		}
 		if err != nil && !errors.Is(err, errInjected) && !errors.Is(err, io.ErrCancelled) {
 			s.t.Fatalf("%s: reader: %v", s.label, err)
 		}
@@ -230,13 +239,17 @@ func (s *pagerSchedule) drain() {
 
 // TestRandomSchedules runs writers, readers, checkpoints and flushes beside each other.
 func TestRandomSchedules(t *testing.T) {
-	var cuts, abandoned, commits, reads, checkpoints, failed int
+	var cuts, abandoned, commits, reads, checkpoints, copies, failed int
 	for seed := range uint64(effort(10, 60, 3000)) {
 		m := io.NewMemory(io.MemoryConfig{Seed: seed})
 		cache := int64(bigCache)
-		if seed%2 == 0 {
+		switch seed % 4 {
+		case 0, 2:
 			cache = tinyCache
+		case 3:
+			cache = coldCache
 		}
+		m.SetDropOnSyncFailure(seed%6 >= 3)
 		w := newPagerWorld(t, m, cache)
 		w.yields = map[*routine]func(*io.Completion) bool{}
 		require.NoError(t, w.open())
@@ -258,10 +271,11 @@ func TestRandomSchedules(t *testing.T) {
 		}
 		s.cut()
 		cuts, abandoned, commits = cuts+s.cuts, abandoned+s.abandoned, commits+s.commits
-		reads, checkpoints = reads+s.reads, checkpoints+s.checkpoints
+		reads, checkpoints, copies = reads+s.reads, checkpoints+s.checkpoints, copies+s.copies
 	}
-	t.Logf("%d commits, %d checkpoints, %d reads of everything, %d abandoned, %d images, %d failed for good",
-		commits, checkpoints, reads, abandoned, cuts, failed)
+	t.Logf("%d commits, %d checkpoints, %d reads of everything, %d copies, %d abandoned, %d images, %d failed for good",
+		commits, checkpoints, reads, copies, abandoned, cuts, failed)
+	require.Greater(t, copies, 10)
 	require.Greater(t, commits, 100)
 	require.Greater(t, checkpoints, 10)
 	require.Greater(t, abandoned, 20)

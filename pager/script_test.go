@@ -2,6 +2,8 @@ package pager
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/pawldb/pawl/types"
 )
@@ -74,6 +76,26 @@ func extents(sizes ...int) step {
 			}
 		}
 		if err := w.add(tx); err != nil {
+			tx.Rollback()
+			return err
+		}
+		return w.commit(tx, false)
+	}
+}
+
+// replaceExtents makes a transaction that frees all extents and makes one.
+func replaceExtents(size int) step {
+	return func(w *pagerWorld) error {
+		tx, err := w.begin()
+		if err != nil {
+			return err
+		}
+		for _, id := range slices.Sorted(maps.Keys(w.now)) {
+			if w.now[id].extent > 0 {
+				w.free(tx, id)
+			}
+		}
+		if err := w.addExtent(tx, size); err != nil {
 			tx.Rollback()
 			return err
 		}
@@ -188,6 +210,39 @@ func heldReader(steps ...step) step {
 	}
 }
 
+// manyReaders keeps readers of several generations open and reads through all of them again and again, while blocks that
+// only some need are given up and used again. They leave in another order than they came.
+func manyReaders(rounds int) step {
+	return func(w *pagerWorld) error {
+		var readers []*Reader
+		defer func() {
+			for _, r := range readers {
+				r.Close()
+			}
+		}()
+		for round := range rounds {
+			for _, s := range []step{commits(1, 2, 5, 1), fullCp, replaceExtents(600), commits(1, 1, 2, 1)} {
+				if err := s(w); err != nil {
+					return err
+				}
+			}
+			r := new(Reader)
+			r.Start(w.p)
+			readers = append(readers, r)
+			if leave := (round + 2) % 3; leave < 2 && len(readers) > leave+1 { // the second, the oldest, none
+				readers[1-leave].Close()
+				readers = slices.Delete(readers, 1-leave, 2-leave)
+			}
+			for _, r := range readers {
+				if bad := w.verifyAt(r, w.models); bad != nil && w.strict {
+					w.t.Fatalf("reader of commit %d, round %d: %v", r.Seq(), round, bad)
+				}
+			}
+		}
+		return nil
+	}
+}
+
 const bigCache, tinyCache = 256 << 10, 6 << 10
 
 var pagerScripts = []pagerScript{
@@ -204,5 +259,8 @@ var pagerScripts = []pagerScript{
 		commits(2, 4, 0, 0), heldReader(commits(2, 2, 3, 1), fullCp, commits(2, 1, 2, 1), fullCp, commits(1, 1, 1, 0)), fullCp,
 	}},
 	{"shrinking", bigCache, []step{commits(2, 40, 0, 0), fullCp, commits(4, 0, 0, 18), truncate, truncate, commits(1, 2, 0, 0)}},
+	{"spilling again", coldCache, []step{commits(1, 3, 0, 0), spilling(18, 3, 1), fullCp, spilling(17, 4, 5), commits(1, 1, 3, 1)}},
+	{"spilled savepoints", coldCache, []step{commits(1, 4, 0, 0), fullCp, spilledSavepoints, fullCp, spilledSavepoints}},
+	{"many readers", coldCache, []step{commits(1, 9, 0, 0), manyReaders(3), fullCp, commits(1, 1, 1, 1)}},
 	{"the map grows", bigCache, []step{commits(1, 20, 0, 0), fullCp, commits(1, 30, 0, 0), fullCp, commits(1, 0, 2, 2), fullCp}},
 }

@@ -69,6 +69,7 @@ func (m *MakeRoom) Step() (types.IOResult[struct{}], error) {
 	for {
 		switch m.state {
 		case roomStart:
+			tx.p.dirty.Store(tx.bytes + tx.loaded)
 			if !tx.NeedsRoom() {
 				m.state = roomEnded
 				return types.Done(struct{}{})
@@ -200,7 +201,9 @@ func (m *MakeRoom) written() {
 			tx.bytes -= int64(len(d.data))
 			d.data = nil
 		}
+		tx.p.spilled.Add(uint64(len(w.ids)))
 	}
+	tx.p.dirty.Store(tx.bytes + tx.loaded)
 	m.writes = nil
 }
 

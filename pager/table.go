@@ -18,6 +18,7 @@ type Image struct {
 	through atomic.Uint64         // last seq for which it is known to be valid; throughNewest while it is the newest version
 	prev    atomic.Pointer[Image] // next older image of the page that is in the table
 	visited atomic.Uint32         // times used since a queue looked at it, at most visitedMax
+	checked atomic.Bool           // the page's owner has looked at what it holds
 
 	// guarded by cache.mu
 	older, newer *Image // neighbours in the queue

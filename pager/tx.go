@@ -34,7 +34,6 @@ type Tx struct {
 	wrote    bool   // blocks of the file were written and are not synced
 	failures uint64 // failed syncs of the file before the first of those writes
 	writing  int    // machines of this transaction with writes under way
-	err      error  // why it can't commit: a failed sync voided what it spilled
 	over     bool
 }
 
@@ -86,6 +85,7 @@ func (b *Begin) Step() (types.IOResult[*Tx], error) {
 	tx.snap = &Snapshot{Seq: p.log.Queued(), Globals: p.queued, gen: p.gen}
 	tx.slot = p.readers.acquireAt(tx.snap)
 	p.mu.Unlock()
+	p.writing.Store(true)
 	tx.seq = tx.snap.Seq + 1
 	tx.next = max(tx.globals.NextPage, 1)
 	tx.pages, tx.reuse = map[types.PageID]*dirtyPage{}, map[types.PageID]struct{}{}
@@ -337,6 +337,8 @@ func (tx *Tx) returnIDs(used func(types.PageID) bool) {
 func (tx *Tx) end() {
 	tx.over, tx.pages, tx.undo, tx.spare, tx.taken, tx.reuse = true, nil, nil, nil, nil, nil
 	tx.p.readers.release(tx.slot)
+	tx.p.dirty.Store(0)
+	tx.p.writing.Store(false)
 	tx.p.turn.Release(&tx.ticket)
 	tx.p.reap()
 }

@@ -37,8 +37,14 @@ type pagerWorld struct {
 	acked   types.Seq
 	started types.Seq
 	info    OpenInfo
-	dead    bool // closed, or failed for good
-	strict  bool // no I/O fails: reads must succeed
+	dead    bool  // closed, or failed for good
+	strict  bool  // no I/O fails: reads must succeed
+	held    int64 // MaxHeldBytes
+	clock   bool  // Config.Clock
+
+	next    func([]*io.Op) *io.Op // picks what completes next; nil: the oldest
+	between func() bool           // called before each of those; false abandons what waits
+	patient bool                  // a wait that no I/O ends is abandoned: somebody outside would end it
 
 	yield  func(*io.Completion) bool // of the client that runs; nil outside of a schedule
 	yields map[*routine]func(*io.Completion) bool
@@ -49,6 +55,7 @@ const testPageSize = 512
 func (w *pagerWorld) config() Config {
 	return Config{
 		IO: w.m, Path: "db", PageSize: testPageSize, CacheSize: w.cs, FileMode: 0o600, FirstSegment: 8192, Segment: 12288,
+		MaxHeldBytes: w.held, Clock: w.clock,
 	}
 }
 
@@ -64,11 +71,26 @@ func (w *pagerWorld) finish(c *io.Completion) bool {
 		return w.yield(c)
 	}
 	for i := 0; !c.Done(); i++ {
+		if w.between != nil {
+			if !w.between() {
+				return false
+			}
+			if c.Done() {
+				break
+			}
+		}
 		q := w.m.Queue()
+		if len(q) == 0 && w.patient {
+			return false
+		}
 		if len(q) == 0 || i > 10000 {
 			w.t.Fatalf("deadlock: nothing under way resolves %v %q", c.Kind(), c.Reason())
 		}
-		q[0].Complete()
+		if w.next != nil {
+			w.next(q).Complete()
+		} else {
+			q[0].Complete()
+		}
 	}
 	return true
 }
@@ -276,9 +298,11 @@ func (w *pagerWorld) pages() []types.PageID {
 	return ids
 }
 
-// checkpoint makes one, trying a second time if a sync failed, as the driver does.
+// checkpoint makes one.
 func (w *pagerWorld) checkpoint(mode CheckpointMode) error {
-	_, err := drivePager(w, newAttempt(w.p, mode))
+	var c Checkpoint
+	c.Start(w.p, mode)
+	_, err := drivePager(w, &c)
 	return err
 }
 
@@ -331,82 +355,15 @@ func (w *pagerWorld) verify(models []testModel) error {
 	return w.verifyAt(&r, models)
 }
 
-// fsck walks the newest generation's map and compares what it uses with the bitmaps and the space: nothing leaks, nothing
-// is used twice. Nothing else may be open.
+// fsck checks the newest generation's map and bitmaps: nothing leaks, nothing is used twice.
 func (w *pagerWorld) fsck() error {
-	p := w.p
-	gen := p.gen
-	seen := map[types.Block]string{}
-	mark := func(run types.Run, what string) error {
-		for b := run.First; b < run.End(); b++ {
-			if other, twice := seen[b]; twice {
-				return fmt.Errorf("block %d is %s and %s", b, other, what)
-			}
-			seen[b] = what
-			if !gen.used.has(b) {
-				return fmt.Errorf("block %d, %s, is free in the bitmaps", b, what)
-			}
-		}
-		return nil
-	}
-	for _, run := range p.space.homesIn(0, gen.blocks) {
-		if err := mark(run, "a home"); err != nil {
-			return err
-		}
-	}
-	if gen.root != 0 {
-		if err := w.walkMap(gen, gen.height-1, 0, mark); err != nil {
-			return err
-		}
-	}
-	if uint64(len(seen)) != gen.used.count() {
-		return fmt.Errorf("%d blocks are in use, %d are marked in the bitmaps", len(seen), gen.used.count())
-	}
-	return nil
-}
-
-func (w *pagerWorld) walkMap(gen *generation, level int, index uint64, mark func(types.Run, string) error) error {
-	var g mapNodeGet
-	g.start(w.p, gen, level, index)
-	got, err := drivePager(w, &g)
-	if err != nil {
-		return err
-	}
-	if got.node == nil {
-		return fmt.Errorf("map node %d of level %d is missing", index, level)
-	}
-	if err := mark(types.Run{First: got.block, Count: 1}, fmt.Sprintf("map node %d.%d", level, index)); err != nil {
-		return err
-	}
-	fanout := w.p.fanout()
-	for entry := range int(fanout) {
-		id := index*fanout + uint64(entry)
-		if level == 0 {
-			if run, _ := mapRun(got.node, entry); run.Count > 0 {
-				if err := mark(run, fmt.Sprintf("page %d", id)); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		child, free, _ := mapChild(got.node, entry)
-		if child == 0 {
-			continue
-		}
-		if err := w.walkMap(gen, level-1, id, mark); err != nil {
-			return err
-		}
-		var below mapNodeGet
-		below.start(w.p, gen, level-1, id)
-		node, err := drivePager(w, &below)
-		if err != nil {
-			return err
-		}
-		if n := mapFree(node.node, level-1, id, gen.globals.NextPage); free > n {
-			return fmt.Errorf("map node %d.%d is said to have %d free ids, it has %d", level-1, id, free, n)
-		}
-	}
-	return nil
+	var r Reader
+	r.Start(w.p)
+	defer r.Close()
+	var c CheckMap
+	c.Start(&r)
+	report, err := drivePager(w, &c)
+	return errors.Join(append(report.Problems, err)...)
 }
 
 // quiet checks that nothing is left behind when nothing is open: no reader, turn, taken block or reservation beyond
@@ -424,4 +381,5 @@ func (w *pagerWorld) quiet() {
 	p.space.check()
 	_, reserved := p.space.available()
 	require.Equal(w.t, p.interval.blocks, reserved, "blocks reserved for the next checkpoint")
+	w.noLeaks()
 }

@@ -55,6 +55,7 @@
 // A clean database file has no log, or one that it does not need.
 //
 //	step                                     database meta     log file           after a cut behind this row
+//	write the clean meta again, sync it      clean             old or none        clean, or needs-log with the old log
 //	create or take over NAME-wal, cut to 0   clean             empty              clean; the empty log is ignored
 //	grow the first segment: zeroes, header   clean             header, unsynced   clean; a log without groups is ignored
 //	sync the log, sync the directory         clean             header             same

@@ -250,3 +250,25 @@ func (l *Log) Layers() []types.Generation {
 	}
 	return gens
 }
+
+// ChangedSince returns the newest entry at or below s of every page in the layers of generation from and later, by
+// page: what a snapshot finds in the log. 96 bytes each.
+func (l *Log) ChangedSince(from types.Generation, s types.Seq) []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var changed []Entry
+	for _, y := range l.index.layers {
+		if y.generation < from {
+			continue
+		}
+		for page := range y.newest { // sorted below: the map's order does not matter
+			if at := y.find(page, s); at >= 0 {
+				changed = append(changed, y.entry(at))
+			}
+		}
+	}
+	slices.SortFunc(changed, func(a, b Entry) int {
+		return cmp.Or(cmp.Compare(a.Page, b.Page), cmp.Compare(b.Version, a.Version))
+	})
+	return slices.CompactFunc(changed, func(a, b Entry) bool { return a.Page == b.Page })
+}

@@ -172,6 +172,20 @@ func (f *file) nameOf(pkg string) string {
 	return ""
 }
 
+// isPackageName reports whether e is the name of a package that the file imports.
+func (f *file) isPackageName(e ast.Expr) bool {
+	id, ok := e.(*ast.Ident)
+	if !ok {
+		return false
+	}
+	for _, spec := range f.ast.Imports {
+		if f.nameOf(importPath(spec)) == id.Name {
+			return true
+		}
+	}
+	return false
+}
+
 // isSelector reports whether e is pkg.name for a package name of the file.
 func isSelector(e ast.Expr, pkg, name string) bool {
 	sel, ok := e.(*ast.SelectorExpr)

@@ -1,7 +1,7 @@
-// Package iotest is the conformance suite of package io: what every backend must do, whatever it runs on.
 package iotest
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -119,7 +119,7 @@ func (h *harness) name(base string) string { return filepath.Join(h.Dir, base) }
 // wait runs the event loop until c has resolved.
 func (h *harness) wait(c *io.Completion) {
 	h.Helper()
-	if err := h.IO.Wait(nil, c); err != nil {
+	if err := h.IO.Wait(context.Background(), c); err != nil {
 		h.Fatalf("wait for %v: %v", c.Kind(), err)
 	}
 	if !c.Done() {

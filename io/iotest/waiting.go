@@ -14,7 +14,7 @@ import (
 // background waits for c on a goroutine of its own; an event loop may start an I/O only when somebody waits.
 func (h *harness) background(c *io.Completion) <-chan error {
 	done := make(chan error, 1)
-	go func() { done <- h.IO.Wait(nil, c) }()
+	go func() { done <- h.IO.Wait(context.Background(), c) }()
 	return done
 }
 
@@ -183,7 +183,7 @@ func testSharedRead(h *harness) {
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
-				if err := h.IO.Wait(nil, &c); err != nil || c.Err() != nil || !bytes.Equal(buf, pattern(1, 4096)) {
+				if err := h.IO.Wait(context.Background(), &c); err != nil || c.Err() != nil || !bytes.Equal(buf, pattern(1, 4096)) {
 					h.Errorf("waiter of a shared read: %v, %v", err, c.Err())
 				}
 			})
@@ -402,7 +402,7 @@ func testHammer(h *harness) {
 			buf := make([]byte, region)
 			scrap := make([]byte, 128)
 			reuse := func(c *io.Completion) {
-				for h.IO.Wait(nil, c); !c.Retired(); runtime.Gosched() {
+				for h.IO.Wait(context.Background(), c); !c.Retired(); runtime.Gosched() {
 					h.IO.Poll()
 				}
 			}

@@ -1,0 +1,171 @@
+package btree
+
+import (
+	"fmt"
+
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/pager"
+	"github.com/pawldb/pawl/types"
+)
+
+// Drop is a machine that frees a tree with all that is below it: nodes, large values, nested buckets. It takes a page a
+// round, depth first, under a savepoint that an error or Abort goes back to.
+//
+//	start --> room -> page -> apply --> ended
+//	            ^               |
+//	            +--more to do---+
+type Drop struct {
+	w      *Writer
+	nested bool // inside of a machine that has begun
+
+	state dropState
+	save  int
+	todo  []dropItem
+	room  pager.MakeRoom
+	load  load
+	old   extents
+}
+
+// dropItem is a page that is to go.
+type dropItem struct {
+	entry Entry        // a large value, or
+	id    types.PageID // a node
+	level int          // that it has to have; -1: any
+}
+
+type dropState uint8
+
+const (
+	dropStart dropState = iota // work
+	dropRoom                   // await: pages are being spilled
+	dropNode                   // await: a node
+	dropLarge                  // await: the list of a large value's extents
+	dropEnded                  // end
+)
+
+// Start readies the machine to free the tree at root. What leads to it is not touched. Root 0 is an empty tree.
+func (d *Drop) Start(w *Writer, root types.PageID) {
+	*d = Drop{w: w, todo: d.todo[:0]}
+	if root != 0 {
+		d.todo = append(d.todo, dropItem{id: root, level: -1})
+	}
+}
+
+// Step goes on with freeing.
+func (d *Drop) Step() (types.IOResult[struct{}], error) {
+	if d.state == dropStart {
+		if !d.nested {
+			if err := d.w.begin(); err != nil {
+				return types.Fail[struct{}](err)
+			}
+		}
+		d.save = d.w.Savepoint()
+		d.next()
+	}
+	for d.state != dropEnded {
+		pending, err := d.round()
+		switch {
+		case err != nil:
+			return types.Fail[struct{}](d.Abort(err))
+		case pending != nil:
+			return types.Wait[struct{}](pending)
+		}
+	}
+	d.w.Release(d.save)
+	d.w.restructured()
+	if !d.nested {
+		d.w.end()
+	}
+	return types.Done(struct{}{})
+}
+
+// next begins a round.
+func (d *Drop) next() {
+	if len(d.todo) == 0 {
+		d.state = dropEnded
+		return
+	}
+	d.state = dropRoom
+	d.room.Start(d.w.tx)
+}
+
+// round does one state's work.
+func (d *Drop) round() (pending *io.Completion, err error) {
+	src, top := d.w.Source(), d.todo[len(d.todo)-1]
+	switch d.state {
+	case dropRoom:
+		if pending, err = stepOf(d.room.Step()); pending != nil || err != nil {
+			return pending, err
+		}
+		d.state = dropNode
+		if top.id == 0 {
+			d.old.start(top.entry)
+			d.state = dropLarge
+		}
+
+	case dropNode:
+		pg, pending, err := d.load.step(src, top.id)
+		if pending != nil || err != nil {
+			return pending, err
+		}
+		if n := node(pg.Data); top.level >= 0 && n.level() != top.level {
+			return nil, src.corrupt(pg.ID, fmt.Sprintf("level %d, %d expected", n.level(), top.level))
+		}
+		if !d.w.tx.CanFree(pg.ID) {
+			return nil, src.corrupt(pg.ID, "a page of a tree that is free")
+		}
+		d.todo = d.todo[:len(d.todo)-1]
+		d.push(node(pg.Data))
+		d.w.tx.Free(pg.ID)
+		d.next()
+
+	case dropLarge:
+		if pending, err = d.old.step(src); pending != nil || err != nil {
+			return pending, err
+		}
+		d.todo = d.todo[:len(d.todo)-1]
+		d.old.free(d.w)
+		d.next()
+
+	default:
+		panic(invariant.Failf("btree: Drop stepped in state %d", d.state))
+	}
+	return nil, nil
+}
+
+// push notes what a node leads to.
+func (d *Drop) push(n node) {
+	for i := range n.count() {
+		if !n.leaf() {
+			d.todo = append(d.todo, dropItem{id: n.child(i), level: n.level() - 1})
+			continue
+		}
+		switch e := n.entry(i); e.Kind {
+		case KindLarge:
+			d.todo = append(d.todo, dropItem{entry: e})
+		case KindBucket:
+			d.todo = append(d.todo, dropItem{id: e.Bucket.Root, level: -1})
+		}
+	}
+}
+
+// Abort takes back what the rounds did.
+func (d *Drop) Abort(cause error) error {
+	switch d.state {
+	case dropStart, dropEnded:
+		return cause
+	case dropRoom:
+		cause = d.room.Abort(cause)
+	case dropNode:
+		cause = d.load.abort(cause)
+	case dropLarge:
+		cause = d.old.abort(cause)
+	}
+	d.state = dropEnded
+	d.w.RollbackTo(d.save)
+	if !d.nested {
+		d.w.end()
+	}
+	return cause
+}

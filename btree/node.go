@@ -1,0 +1,248 @@
+package btree
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/pager"
+	"github.com/pawldb/pawl/types"
+)
+
+// A node is a page of one block. Integers are little-endian; what the pager's header (page.go there) leaves to the owner
+// is used for the node's own header. Slots grow up, cells grow down, the gap between them is the pager's free gap.
+//
+//	0   2     3       4   8   12      14     16      32    34     36       38   40
+//	+---+-----+-------+---+---+-------+------+-------+-----+------+--------+----+-------+-----+-------+-----+------+
+//	|   |level| flags | gap   | slots | dead |       | low | high | prefix | 0  | slots | gap | cells | low | high |
+//	+---+-----+-------+---+---+-------+------+-------+-----+------+--------+----+-------+-----+-------+-----+------+
+//
+//	offset  size  field
+//	     2     1  level    0: leaf
+//	     3     1  flags    bit 0: there is a high fence; without one the node goes on to the end
+//	    12     2  slots    number of entries; in an interior node, of children
+//	    14     2  dead     bytes between the gap and the fences that no cell uses
+//	    32     2  low      bytes of the low fence; 0: from the beginning
+//	    34     2  high     bytes of the high fence
+//	    36     2  prefix   bytes that both fences share; 0 without a high fence
+//	    38     2  zero
+//	    40        slots, 8 bytes each, in the order of keys
+//	     -        cells, in any order
+//	     -        low fence, then high fence, up to the page's end
+//
+// A slot:
+//
+//	offset  size  field
+//	     0     4  head   the four key bytes behind the prefix as a big-endian number, zero behind the key's end
+//	     4     2  cell   where the cell starts in the page
+//	     6     2  key    bytes of the key that the cell has: in a leaf all, in an interior node those behind the prefix
+//
+// A node is valid when check finds nothing: bounds, sizes, order, heads, and the cells, the dead bytes and the fences
+// together fill what is behind the gap.
+const (
+	nodeLevelOff  = 2
+	nodeFlagsOff  = 3
+	nodeSlotsOff  = 12
+	nodeDeadOff   = 14
+	nodeLowOff    = 32
+	nodeHighOff   = 34
+	nodePrefixOff = 36
+	nodeZeroOff   = 38
+	nodeHeader    = 40
+
+	slotCellOff = 4
+	slotKeyOff  = 6
+	slotSize    = 8
+
+	flagHigh = 1
+
+	// maxLevel bounds every descent. A tree of pages of 512 bytes with the longest keys has two children a node at the
+	// least, and page ids have less than 48 bits.
+	maxLevel = 48
+)
+
+// Fails to compile unless the node's header follows the pager's.
+var _ [0]struct{} = [nodeLowOff - pager.PageHeaderSize]struct{}{}
+
+// MaxKeySize returns the length of the longest key that a tree of such pages takes, about a quarter page: two fences and two
+// cells of the largest kind fit into a node, so that a node that overflows can always be split in two.
+func MaxKeySize(pageSize int) int { return (pageSize - nodeHeader - 2*(slotSize+leafTail)) / 4 }
+
+// MaxInline returns the length of the longest value that lies in the leaf beside a key of that length. Longer ones are
+// stored in extents of their own.
+func MaxInline(pageSize, keyLen int) int { return max(MaxKeySize(pageSize)-keyLen, leafTail-1-3) }
+
+// node is a page that holds a node: the page's bytes.
+type node []byte
+
+func (n node) u16(off int) int       { return int(binary.LittleEndian.Uint16(n[off:])) }
+func (n node) putU16(off, v int)     { binary.LittleEndian.PutUint16(n[off:], uint16(v)) }
+func (n node) level() int            { return int(n[nodeLevelOff]) }
+func (n node) leaf() bool            { return n[nodeLevelOff] == 0 }
+func (n node) count() int            { return n.u16(nodeSlotsOff) }
+func (n node) dead() int             { return n.u16(nodeDeadOff) }
+func (n node) prefixLen() int        { return n.u16(nodePrefixOff) }
+func (n node) bounded() bool         { return n[nodeFlagsOff]&flagHigh != 0 }
+func (n node) fencesOff() int        { return len(n) - n.u16(nodeLowOff) - n.u16(nodeHighOff) }
+func (n node) gapStart() int         { return nodeHeader + slotSize*n.count() }
+func (n node) gapEnd() int           { return int(binary.LittleEndian.Uint32(n[8:])) }
+func (n node) head(i int) uint32     { return binary.LittleEndian.Uint32(n[nodeHeader+slotSize*i:]) }
+func (n node) cellOff(i int) int     { return n.u16(nodeHeader + slotSize*i + slotCellOff) }
+func (n node) storedLen(i int) int   { return n.u16(nodeHeader + slotSize*i + slotKeyOff) }
+func (n node) setSlots(count int)    { n.putU16(nodeSlotsOff, count) }
+func (n node) setGap(start, end int) { pager.SetGap(n, start, end) }
+
+// low returns the low fence; empty in the leftmost nodes.
+func (n node) low() []byte {
+	off := n.fencesOff()
+	return n[off : off+n.u16(nodeLowOff) : off+n.u16(nodeLowOff)]
+}
+
+// high returns the high fence; ok is false in the rightmost nodes.
+func (n node) high() (key []byte, ok bool) {
+	off := len(n) - n.u16(nodeHighOff)
+	return n[off:len(n):len(n)], n.bounded()
+}
+
+// fences returns both.
+func (n node) fences() fences {
+	high, bounded := n.high()
+	return fences{low: n.low(), high: high, bounded: bounded}
+}
+
+// stored returns the key bytes that the cell has.
+func (n node) stored(i int) []byte {
+	off := n.cellOff(i)
+	end := off + n.storedLen(i)
+	return n[off:end:end]
+}
+
+// behindPrefix returns the key without what the fences share.
+func (n node) behindPrefix(i int) []byte {
+	if n.leaf() {
+		return n.stored(i)[n.prefixLen():]
+	}
+	return n.stored(i)
+}
+
+// appendKey appends the whole key of slot i: of an interior node's first, the low fence.
+func (n node) appendKey(dst []byte, i int) []byte {
+	switch {
+	case n.leaf():
+		return append(dst, n.stored(i)...)
+	case i == 0:
+		return append(dst, n.low()...)
+	}
+	dst = append(dst, n.low()[:n.prefixLen()]...)
+	return append(dst, n.stored(i)...)
+}
+
+// head4 returns the first four bytes of a key as a number, zero behind its end.
+func head4(key []byte) uint32 {
+	if len(key) >= 4 {
+		return binary.BigEndian.Uint32(key)
+	}
+	var v uint32
+	for i, b := range key {
+		v |= uint32(b) << (24 - 8*i)
+	}
+	return v
+}
+
+// search returns the first slot whose key is not below key, and whether it is that key. key lies between the fences.
+func (n node) search(key []byte) (i int, found bool) {
+	prefix := n.prefixLen()
+	if len(key) < prefix {
+		return 0, false // only a damaged file leads here
+	}
+	key = key[prefix:]
+	head := head4(key)
+	from, to := 0, n.count()
+	if !n.leaf() && to > 0 {
+		from = 1 // the first child has no separator
+	}
+	for from < to {
+		mid := int(uint(from+to) >> 1)
+		h := n.head(mid)
+		if h == head {
+			switch c := bytes.Compare(n.behindPrefix(mid), key); {
+			case c == 0:
+				return mid, true
+			case c < 0:
+				from = mid + 1
+			default:
+				to = mid
+			}
+			continue
+		}
+		if h < head {
+			from = mid + 1
+		} else {
+			to = mid
+		}
+	}
+	return from, false
+}
+
+// childIndex returns the slot of the child that holds key.
+func (n node) childIndex(key []byte) int {
+	i, found := n.search(key)
+	if found {
+		return i
+	}
+	return i - 1
+}
+
+// child returns the page of an interior node's child.
+func (n node) child(i int) types.PageID {
+	return types.PageID(binary.LittleEndian.Uint64(n[n.cellOff(i)+n.storedLen(i):]))
+}
+
+// childFences returns the fences that child i has. The slices are of n, or of scratch.
+func (n node) childFences(i int, scratch *[2][]byte) fences {
+	f := n.fences()
+	if i > 0 {
+		scratch[0] = n.appendKey(scratch[0][:0], i)
+		f.low = scratch[0]
+	}
+	if i+1 < n.count() {
+		scratch[1] = n.appendKey(scratch[1][:0], i+1)
+		f.high, f.bounded = scratch[1], true
+	}
+	return f
+}
+
+// used returns the bytes that the slots and cells take, fences included.
+func (n node) used() int {
+	return n.gapStart() - nodeHeader + len(n) - n.gapEnd() - n.dead()
+}
+
+// capacity returns what used may come to.
+func (n node) capacity() int { return len(n) - nodeHeader }
+
+// free returns how many bytes a slot with its cell may take, dead ones included.
+func (n node) free() int { return n.gapEnd() - n.gapStart() + n.dead() }
+
+// reset makes buf, a page of the pager, an empty node.
+func reset(buf []byte, level int, f fences) node {
+	n := node(buf)
+	clear(n[nodeHeader:])
+	n[nodeLevelOff], n[nodeFlagsOff] = byte(level), 0
+	if f.bounded {
+		n[nodeFlagsOff] = flagHigh
+	}
+	n.setSlots(0)
+	n.putU16(nodeDeadOff, 0)
+	n.putU16(nodeLowOff, len(f.low))
+	n.putU16(nodeHighOff, len(f.high))
+	n.putU16(nodePrefixOff, f.prefixLen())
+	n.putU16(nodeZeroOff, 0)
+	if len(f.low)+len(f.high) > n.capacity() || bits.Len(uint(level)) > 8 {
+		panic(invariant.Failf("btree: node of level %d with fences of %d and %d bytes", level, len(f.low), len(f.high)))
+	}
+	copy(n[len(n)-len(f.high):], f.high)
+	copy(n[n.fencesOff():], f.low)
+	n.setGap(nodeHeader, n.fencesOff())
+	return n
+}

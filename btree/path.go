@@ -1,0 +1,104 @@
+package btree
+
+import (
+	"fmt"
+
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/pager"
+	"github.com/pawldb/pawl/types"
+)
+
+// path leads from a root to a leaf: at each level a node, and which of its slots was taken. Along it every node is checked
+// to lie where its parent says.
+type path struct {
+	steps []pathStep
+	load  load
+	keys  [2][]byte // memory for fences
+}
+
+// pathStep is a node on a path.
+type pathStep struct {
+	page  pager.Page
+	index int // the child that the path goes on to; in the leaf, what search said
+}
+
+func (s *pathStep) node() node { return node(s.page.Data) }
+
+// reset empties the path and keeps its memory.
+func (p *path) reset() {
+	clear(p.steps)
+	p.steps = p.steps[:0]
+}
+
+// leaf returns the last step.
+func (p *path) last() *pathStep { return &p.steps[len(p.steps)-1] }
+
+// complete reports whether the path has come to a leaf.
+func (p *path) complete() bool { return len(p.steps) > 0 && p.last().node().leaf() }
+
+// next returns the page that the path goes on to.
+func (p *path) next(root types.PageID) types.PageID {
+	if len(p.steps) == 0 {
+		return root
+	}
+	s := p.last()
+	return s.node().child(s.index)
+}
+
+// push appends a page after checking that it lies where its parent says.
+func (p *path) push(s Source, pg pager.Page, index int) error {
+	if err := p.fits(s, pg); err != nil {
+		return err
+	}
+	p.steps = append(p.steps, pathStep{page: pg, index: index})
+	return nil
+}
+
+// fits checks that a page is what the last step's index leads to.
+func (p *path) fits(s Source, pg pager.Page) error {
+	n := node(pg.Data)
+	if len(p.steps) == 0 {
+		if f := n.fences(); f.bounded || len(f.low) > 0 {
+			return s.corrupt(pg.ID, "a root with fences")
+		}
+		return nil
+	}
+	parent := p.last()
+	return fitsUnder(s, parent.page, parent.index, pg, &p.keys)
+}
+
+// fitsUnder checks that a page is what child index of a parent has to be.
+func fitsUnder(s Source, parent pager.Page, index int, pg pager.Page, keys *[2][]byte) error {
+	n, up := node(pg.Data), node(parent.Data)
+	if n.level() != up.level()-1 {
+		return s.corrupt(pg.ID, fmt.Sprintf("level %d below page %d of level %d", n.level(), parent.ID, up.level()))
+	}
+	if !n.fences().equal(up.childFences(index, keys)) {
+		return s.corrupt(pg.ID, fmt.Sprintf("fences are not those of child %d of page %d", index, parent.ID))
+	}
+	return nil
+}
+
+// descend goes on down to the leaf that holds key.
+func (p *path) descend(s Source, root types.PageID, key []byte) (pending *io.Completion, err error) {
+	for !p.complete() {
+		pg, pending, err := p.load.step(s, p.next(root))
+		if pending != nil || err != nil {
+			return pending, err
+		}
+		n := node(pg.Data)
+		index, _ := 0, false
+		if n.leaf() {
+			index, _ = n.search(key)
+		} else {
+			index = n.childIndex(key)
+		}
+		if err := p.push(s, pg, index); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// abort leaves a read that is under way.
+func (p *path) abort(cause error) error { return p.load.abort(cause) }

@@ -1,0 +1,4 @@
+package io
+
+// alignedPairs says that a 64-bit argument of a system call begins at an even register.
+const alignedPairs = true

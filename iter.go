@@ -1,0 +1,140 @@
+package pawl
+
+import (
+	"bytes"
+	"iter"
+	"slices"
+
+	"github.com/pawldb/pawl/btree"
+)
+
+// All returns the keys and values, ascending. Buckets are left out, here and in the other iterators. An error ends the loop:
+// Tx.Err, View and Commit return it.
+func (b *Bucket) All() iter.Seq2[[]byte, []byte] { return b.Range(nil, nil) }
+
+// Backward returns the keys and values, descending.
+func (b *Bucket) Backward() iter.Seq2[[]byte, []byte] { return b.RangeBackward(nil, nil) }
+
+// Range returns the keys >= from and < to with their values, ascending. nil has no end on its side.
+func (b *Bucket) Range(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		c := Cursor{b: b}
+		if !c.ready() {
+			return
+		}
+		c.c.Seek(from)
+		for on := c.move(); on; on = c.forward() {
+			if to != nil && bytes.Compare(c.c.Key(), to) >= 0 || !c.visit(yield) {
+				return
+			}
+		}
+	}
+}
+
+// RangeBackward returns the keys >= from and < to with their values, descending. nil has no end on its side.
+func (b *Bucket) RangeBackward(from, to []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		c := Cursor{b: b}
+		if !c.ready() {
+			return
+		}
+		on := false
+		if to == nil {
+			c.c.Last()
+			on = c.move()
+		} else {
+			c.c.Seek(to)
+			c.move()
+			on = c.err == nil && c.backward()
+		}
+		for ; on; on = c.backward() {
+			if bytes.Compare(c.c.Key(), from) < 0 || !c.visit(yield) {
+				return
+			}
+		}
+	}
+}
+
+// Prefix returns the keys that begin with p, with their values, ascending.
+func (b *Bucket) Prefix(p []byte) iter.Seq2[[]byte, []byte] { return b.Range(p, prefixEnd(p)) }
+
+// PrefixBackward returns the keys that begin with p, with their values, descending.
+func (b *Bucket) PrefixBackward(p []byte) iter.Seq2[[]byte, []byte] {
+	return b.RangeBackward(p, prefixEnd(p))
+}
+
+// prefixEnd returns the first key behind all that begin with p, nil if there is none.
+func prefixEnd(p []byte) []byte {
+	for i := len(p) - 1; i >= 0; i-- {
+		if p[i] != 0xff {
+			end := slices.Clone(p[:i+1])
+			end[i]++
+			return end
+		}
+	}
+	return nil
+}
+
+// ForEach calls fn for every entry, ascending; for a bucket with a nil value. fn's error ends it and is returned.
+func (b *Bucket) ForEach(fn func(key, value []byte) error) error {
+	c := b.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if err := fn(k, v); err != nil {
+			return err
+		}
+	}
+	return c.err
+}
+
+// Buckets returns the buckets in b with their names, ascending.
+func (b *Bucket) Buckets() iter.Seq2[[]byte, *Bucket] {
+	return func(yield func(name []byte, bucket *Bucket) bool) {
+		c := Cursor{b: b}
+		if !c.ready() {
+			return
+		}
+		c.c.First()
+		for on := c.move(); on; on = c.forward() {
+			if c.c.Entry().Kind != btree.KindBucket {
+				continue
+			}
+			name := slices.Clone(c.c.Key())
+			if !yield(name, b.Bucket(name)) {
+				return
+			}
+		}
+	}
+}
+
+// visit hands a key and its value to a loop; a bucket is passed over. It reports whether the loop goes on.
+func (c *Cursor) visit(yield func(key, value []byte) bool) bool {
+	if c.c.Entry().Kind == btree.KindBucket {
+		return true
+	}
+	key, value := c.current()
+	return key != nil && yield(key, value)
+}
+
+// forward moves to the next entry.
+func (c *Cursor) forward() bool {
+	if !c.ready() {
+		return false
+	}
+	if c.b.tx.w == nil && c.c.TryNext() {
+		return true
+	}
+	c.c.Next()
+	return c.move()
+}
+
+// backward moves to the entry before.
+func (c *Cursor) backward() bool {
+	if !c.ready() {
+		return false
+	}
+	if c.b.tx.w == nil && c.c.TryPrev() {
+		return true
+	}
+	c.c.Prev()
+	return c.move()
+}

@@ -1,0 +1,100 @@
+package pager
+
+import (
+	"github.com/pawldb/pawl/types"
+	"github.com/pawldb/pawl/wal"
+)
+
+// Find returns the image that the reader's snapshot has of a page, if it is in memory, else nil. It does not wait and does not
+// allocate.
+func (r *Reader) Find(id types.PageID) *Image {
+	if r.slot.snapshot.Load() != r.snap {
+		return nil // expired: Get says so
+	}
+	return r.p.cache.table.find(id, r.snap.Seq)
+}
+
+// Pager returns the database that the reader reads.
+func (r *Reader) Pager() *Pager { return r.p }
+
+// Find returns a page as the transaction sees it, if it is in memory. It does not wait and does not allocate. The page is
+// good until the transaction's next gather.
+func (tx *Tx) Find(id types.PageID) (pg Page, ok bool) {
+	if d := tx.pages[id]; d != nil {
+		if d.freed || d.data == nil {
+			return Page{}, false
+		}
+		tx.clock++
+		d.touched = tx.clock
+		return Page{ID: id, Data: d.data}, true
+	}
+	if img := tx.p.cache.table.find(id, tx.snap.Seq); img != nil {
+		return Page{ID: id, Data: img.data, Image: img}, true
+	}
+	return Page{}, false
+}
+
+// Pager returns the database that the transaction changes.
+func (tx *Tx) Pager() *Pager { return tx.p }
+
+// Checked reports whether SetChecked was called: the owner of the page has looked at what it holds, and need not again.
+func (i *Image) Checked() bool { return i.checked.Load() }
+
+// SetChecked notes that the owner of the page has looked at what it holds.
+func (i *Image) SetChecked() { i.checked.Store(true) }
+
+// CorruptPage returns an error for damage that the owner of a page found in it: the place is where the page can be found by
+// its id, since its blocks move.
+func (p *Pager) CorruptPage(id types.PageID, detail string) error {
+	return &types.CorruptError{File: p.name, Page: id, Offset: p.placeOf(id), Detail: detail}
+}
+
+// placeOf returns the offset at which the newest generation's map has a page, as far as memory tells, or 0.
+func (p *Pager) placeOf(id types.PageID) int64 {
+	p.mu.Lock()
+	gen := p.gen
+	p.mu.Unlock()
+	block := gen.root
+	for level := gen.height - 1; level >= 0 && block != 0; level-- {
+		node := p.cache.node(block)
+		if node == nil {
+			return 0
+		}
+		index, entry := mapStep(p.fanout(), id, level)
+		if level == gen.height-1 && index != 0 {
+			return 0
+		}
+		if level == 0 {
+			run, _ := mapRun(node, entry)
+			return p.offset(run.First)
+		}
+		block, _, _ = mapChild(node, entry)
+	}
+	return 0
+}
+
+// CanFree reports whether id can be a page in use, as far as is known without reading: what a damaged file names may be free
+// already, or never have been.
+func (tx *Tx) CanFree(id types.PageID) bool {
+	if id == 0 || id >= tx.globals.NextPage {
+		return false
+	}
+	if d := tx.pages[id]; d != nil {
+		return !d.freed
+	}
+	e, ok := tx.p.log.Lookup(id, tx.snap.Seq, tx.snap.gen.number)
+	return !ok || e.Kind != wal.KindFreed
+}
+
+// EachReader calls visit for every registered reader, transactions included: the commit that it reads, and the IO's clock when
+// it began, if Config.Clock is set.
+func (p *Pager) EachReader(visit func(seq types.Seq, opened int64)) {
+	p.readers.each(func(s *Snapshot, opened int64) { visit(s.Seq, opened) })
+}
+
+// OpenReaders returns how many readers are registered, transactions included.
+func (p *Pager) OpenReaders() int {
+	n := 0
+	p.readers.each(func(*Snapshot, int64) { n++ })
+	return n
+}

@@ -1,0 +1,128 @@
+package pawl
+
+import (
+	"errors"
+	"fmt"
+	stdio "io"
+
+	"github.com/pawldb/pawl/btree"
+)
+
+// ValueReader reads a value of any length in parts. It implements io.Reader, io.ReaderAt, io.Seeker and io.Closer. It is good
+// until its transaction ends; in a write transaction, until the transaction changes something.
+type ValueReader struct {
+	tx     *Tx
+	value  []byte // of a value that is not large
+	large  btree.Large
+	size   int64
+	at     int64
+	closed bool
+	seen   uint64
+}
+
+// errReaderStale is what a reader in a write transaction returns after a change.
+var errReaderStale = errors.New("pawl: the transaction has changed since the reader was made")
+
+// Reader returns a reader of the value under key. ErrNotFound and ErrIsBucket are as for Get.
+func (b *Bucket) Reader(key []byte) (*ValueReader, error) {
+	e, err := b.lookup(key)
+	if err != nil {
+		return nil, err
+	}
+	r := &ValueReader{tx: b.tx, seen: b.tx.mutations()}
+	switch e.Kind {
+	case btree.KindNone:
+		return nil, ErrNotFound
+	case btree.KindBucket:
+		return nil, ErrIsBucket
+	case btree.KindLarge:
+		r.large, r.size = e.Large, e.Large.Size
+	default:
+		r.value, r.size = e.Value, int64(len(e.Value))
+		if !e.Shared {
+			r.value = append([]byte(nil), e.Value...)
+		}
+	}
+	return r, nil
+}
+
+// mutations counts the changes of a write transaction.
+func (tx *Tx) mutations() uint64 {
+	if tx.w == nil {
+		return 0
+	}
+	return tx.w.w.Mutations()
+}
+
+// Size returns the value's length in bytes.
+func (r *ValueReader) Size() int64 { return r.size }
+
+// Read reads the next part of the value.
+func (r *ValueReader) Read(p []byte) (int, error) {
+	n, err := r.ReadAt(p, r.at)
+	r.at += int64(n)
+	if err == stdio.EOF && n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// ReadAt reads the part of the value at an offset.
+func (r *ValueReader) ReadAt(p []byte, offset int64) (int, error) {
+	switch {
+	case r.closed:
+		return 0, ErrTxClosed
+	case offset < 0:
+		return 0, fmt.Errorf("%w: offset %d", ErrOptions, offset)
+	case len(p) == 0:
+		return 0, nil
+	case offset >= r.size:
+		return 0, stdio.EOF
+	}
+	if err := r.tx.enter(); err != nil {
+		return 0, err
+	}
+	defer r.tx.exit()
+	var n int
+	if r.large.Page == 0 {
+		n = copy(p, r.value[offset:])
+	} else {
+		if r.seen != r.tx.mutations() {
+			return 0, errReaderStale
+		}
+		var m btree.ReadLargeAt
+		m.Start(r.tx.source(), r.large, p, offset)
+		var err error
+		if n, err = run(r.tx.ctx, r.tx.db, "read", &m); err != nil {
+			return 0, err
+		}
+	}
+	if n < len(p) {
+		return n, stdio.EOF
+	}
+	return n, nil
+}
+
+// Seek sets where the next Read begins.
+func (r *ValueReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case stdio.SeekStart:
+	case stdio.SeekCurrent:
+		offset += r.at
+	case stdio.SeekEnd:
+		offset += r.size
+	default:
+		return 0, fmt.Errorf("%w: whence %d", ErrOptions, whence)
+	}
+	if offset < 0 {
+		return 0, fmt.Errorf("%w: offset %d", ErrOptions, offset)
+	}
+	r.at = offset
+	return offset, nil
+}
+
+// Close ends the reader.
+func (r *ValueReader) Close() error {
+	r.closed = true
+	return nil
+}
