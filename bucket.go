@@ -226,7 +226,10 @@ func (b *Bucket) PutReader(key []byte, r stdio.Reader) (int64, error) {
 	if err := tx.checkKey(key); err != nil {
 		return 0, err
 	}
-	buf := make([]byte, min(tx.db.p.MaxExtent(), 1<<20))
+	if tx.w.buf == nil {
+		tx.w.buf = make([]byte, tx.db.p.MaxExtent())
+	}
+	buf := tx.w.buf
 	n, err := stdio.ReadFull(r, buf)
 	e := btree.Entry{Kind: btree.KindValue, Value: buf[:n]}
 	size := int64(n)

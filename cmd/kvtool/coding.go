@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io"
+	stdio "io"
 	"strconv"
 	"unicode/utf8"
 
@@ -44,7 +44,7 @@ func (c *coding) value(cmd *cobra.Command, arg string) ([]byte, error) {
 	if arg != "-" {
 		return c.decode(arg)
 	}
-	b, err := io.ReadAll(cmd.InOrStdin())
+	b, err := stdio.ReadAll(cmd.InOrStdin())
 	if err != nil || !c.hex && !c.base64 {
 		return b, err
 	}

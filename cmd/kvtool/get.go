@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"io"
+	stdio "io"
 
 	"github.com/spf13/cobra"
 
@@ -32,10 +32,10 @@ func newGet() *cobra.Command {
 					return fmt.Errorf("%s: %w", c.encode(key), err)
 				}
 				if !c.hex && !c.base64 {
-					_, err = io.Copy(cmd.OutOrStdout(), r)
+					_, err = stdio.Copy(cmd.OutOrStdout(), r)
 					return err
 				}
-				value, err := io.ReadAll(r)
+				value, err := stdio.ReadAll(r)
 				if err != nil {
 					return err
 				}

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
+	stdio "io"
 	"iter"
 
 	"github.com/spf13/cobra"
@@ -89,7 +89,7 @@ func (s *scanFlags) pairs(b *pawl.Bucket) (iter.Seq2[[]byte, []byte], error) {
 }
 
 // print writes a line for each pair.
-func (s *scanFlags) print(out io.Writer, pairs iter.Seq2[[]byte, []byte]) error {
+func (s *scanFlags) print(out stdio.Writer, pairs iter.Seq2[[]byte, []byte]) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	n := 0
