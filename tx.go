@@ -38,10 +38,9 @@ type writeTx struct {
 	epoch      uint64 // counts what can make a bucket's handle stale
 	seq        uint64 // of its commit
 
-	put    btree.Put
-	del    btree.Delete
-	find   btree.Find
-	cursor btree.Cursor
+	put  btree.Put
+	del  btree.Delete
+	find btree.Find
 }
 
 // txStack is where a transaction was begun.

@@ -37,11 +37,10 @@ func machine[T any](s types.Stepper[T]) stepping { return &steppingOf[T]{m: type
 // scriptedOp is one operation on a tree that a script has set up.
 type scriptedOp struct {
 	name  string
-	setup func(x *world, m *model)   // committed, then closed and opened: the cache is cold
-	first func(x *world, m *model)   // in the transaction, before the operation; may be nil
-	op    func(x *world) stepping    // the operation
-	model func(m *model)             // what it does
-	after func(x *world, s stepping) // once it has ended; may be nil
+	setup func(x *world, m *model) // committed, then closed and opened: the cache is cold
+	first func(x *world, m *model) // in the transaction, before the operation; may be nil
+	op    func(x *world) stepping  // the operation
+	model func(m *model)           // what it does
 }
 
 // fill puts n values of a size under keys that begin with prefix.
