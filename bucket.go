@@ -184,7 +184,7 @@ func (b *Bucket) PutIfAbsent(key, value []byte) (bool, error) {
 
 // put stores a value over the kinds given, and reports whether it did.
 func (b *Bucket) put(key, value []byte, over btree.Kinds) (bool, error) {
-	if len(value) > MaxValueSize {
+	if int64(len(value)) > MaxValueSize {
 		return false, fmt.Errorf("%w: %d bytes", ErrValueTooLarge, len(value))
 	}
 	return b.putEntry(key, btree.Entry{Kind: btree.KindValue, Value: value}, over)
