@@ -184,7 +184,7 @@ func (b *Bucket) PutIfAbsent(key, value []byte) (bool, error) {
 
 // put stores a value over the kinds given, and reports whether it did.
 func (b *Bucket) put(key, value []byte, over btree.Kinds) (bool, error) {
-	if len(value) > MaxValueSize {
+	if int64(len(value)) > MaxValueSize {
 		return false, fmt.Errorf("%w: %d bytes", ErrValueTooLarge, len(value))
 	}
 	return b.putEntry(key, btree.Entry{Kind: btree.KindValue, Value: value}, over)
@@ -226,7 +226,10 @@ func (b *Bucket) PutReader(key []byte, r stdio.Reader) (int64, error) {
 	if err := tx.checkKey(key); err != nil {
 		return 0, err
 	}
-	buf := make([]byte, min(tx.db.p.MaxExtent(), 1<<20))
+	if tx.w.buf == nil {
+		tx.w.buf = make([]byte, tx.db.p.MaxExtent())
+	}
+	buf := tx.w.buf
 	n, err := stdio.ReadFull(r, buf)
 	e := btree.Entry{Kind: btree.KindValue, Value: buf[:n]}
 	size := int64(n)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/pager"
-	"github.com/pawldb/pawl/types"
 	"github.com/pawldb/pawl/wal"
 )
 
@@ -41,14 +40,10 @@ type DB struct {
 	ckpt       ckptFigures
 }
 
-// ckptFigures are what Stats says of checkpoints.
+// ckptFigures are what Stats says of checkpoints beside the pager's figures.
 type ckptFigures struct {
-	mu     sync.Mutex
-	done   int64
-	failed int64
-	bytes  int64
-	last   time.Duration
-	err    error
+	mu  sync.Mutex
+	err error // of the last one
 }
 
 // Open opens the database at path, and makes it if it is missing. nil options are the defaults. One process at a time opens
@@ -212,16 +207,9 @@ func (db *DB) checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointRe
 	c.Start(db.p, mode)
 	res, err := run(ctx, db, "checkpoint", &c)
 	took := time.Duration(db.io.Now() - began)
-	f := &db.ckpt
-	f.mu.Lock()
-	f.last, f.err = took, err
-	if err != nil {
-		f.failed++
-	} else {
-		f.done++
-		f.bytes += res.Bytes
-	}
-	f.mu.Unlock()
+	db.ckpt.mu.Lock()
+	db.ckpt.err = err
+	db.ckpt.mu.Unlock()
 	db.signalEnd() // it was registered like a reader
 	db.event(Event{Kind: EventCheckpoint, Duration: took, Seq: uint64(res.Covered), Bytes: res.Bytes, Err: err})
 	return CheckpointResult{Covered: uint64(res.Covered), Pages: res.Pages, Bytes: res.Bytes}, err
@@ -286,9 +274,7 @@ func (db *DB) signalEnd() {
 func (db *DB) openTxs(waited time.Duration, cause error) error {
 	e := &OpenTxError{Waited: waited, Err: cause, Writer: db.writer.Load()}
 	now := db.io.Now()
-	db.p.EachReader(func(seq types.Seq, opened int64) {
-		e.Readers = append(e.Readers, OpenTx{Seq: uint64(seq), Age: time.Duration(now - opened)})
-	})
+	e.Readers = db.openReaders(now)
 	if db.opts.Debug {
 		e.Readers = e.Readers[:0]
 		db.stacks.Range(func(key, value any) bool {

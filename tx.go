@@ -41,6 +41,7 @@ type writeTx struct {
 	put  btree.Put
 	del  btree.Delete
 	find btree.Find
+	buf  []byte // of PutReader
 }
 
 // txStack is where a transaction was begun.

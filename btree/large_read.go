@@ -2,6 +2,8 @@ package btree
 
 import (
 	"encoding/binary"
+	"fmt"
+	"math"
 
 	"github.com/pawldb/pawl/types"
 )
@@ -107,6 +109,9 @@ func (r *ReadLarge) Step() (types.IOResult[[]byte], error) {
 			data = append(make([]byte, 0, len(data)), data...)
 		}
 		return types.Done(data)
+	}
+	if r.large.Size > math.MaxInt {
+		return types.Fail[[]byte](fmt.Errorf("pawl: value of %d bytes does not fit into this machine's memory", r.large.Size))
 	}
 	for int64(len(r.value)) < r.large.Size {
 		if !r.busy {

@@ -59,7 +59,7 @@ const (
 // bucket, which gets a root page if it has none.
 func (p *Put) Start(w *Writer, root types.PageID, key []byte, e Entry, over Kinds) {
 	pageSize := w.tx.Pager().PageSize()
-	if len(key) == 0 || len(key) > MaxKeySize(pageSize) || len(e.Value) > MaxValueSize {
+	if len(key) == 0 || len(key) > MaxKeySize(pageSize) || int64(len(e.Value)) > MaxValueSize {
 		panic(invariant.Failf("btree: key of %d bytes, value of %d", len(key), len(e.Value)))
 	}
 	*p = Put{w: w, root: root, key: key, e: e, over: over, path: path{steps: p.path.steps[:0], keys: p.path.keys}}

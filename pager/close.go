@@ -128,7 +128,8 @@ func (c *Close) closeLog() {
 	c.state = closeLog
 }
 
-// Abort closes the files without waiting, as they are.
+// Abort closes the files without waiting, as they are. While it is the writer's turn that Close waits for, the database
+// stays open instead.
 func (c *Close) Abort(cause error) error {
 	switch c.state {
 	case closeTurn:

@@ -145,8 +145,12 @@ func newDatabase(p *Pager) []byte {
 
 // Abort deletes the temporary file, as far as that can be.
 func (c *createFile) Abort(cause error) error {
+	opening := c.state == createOpens
 	c.state = createEnded
 	clean := func(*io.Completion) {
+		if opening && errors.Is(c.io.Err(), io.ErrCancelled) {
+			c.named = true // the open may have gone on, and have made it
+		}
 		if c.open.File != nil {
 			c.open.File.Close(new(io.Completion))
 			c.open.File = nil

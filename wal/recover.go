@@ -2,9 +2,7 @@ package wal
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
@@ -193,9 +191,6 @@ func (m *Recover) opened() (*io.Completion, error) {
 		return &m.io, nil
 	}
 	if err := m.io.Err(); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: %s: %w", types.ErrLogMissing, l.name, err)
-		}
 		return nil, err
 	}
 	m.io.Reset()

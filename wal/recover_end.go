@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
@@ -166,6 +168,9 @@ func (m *Recover) finish() {
 
 // Abort gives up. What was written again is what lay there before.
 func (m *Recover) Abort(cause error) error {
+	if m.state == recoverOpens && errors.Is(cause, fs.ErrNotExist) {
+		cause = fmt.Errorf("%w: %s: %w", types.ErrLogMissing, m.log.name, cause) // whoever has noticed it
+	}
 	m.state = recoverEnded
 	if c := m.group.Completion(); !c.Idle() && !c.Done() {
 		m.group.Cancel()

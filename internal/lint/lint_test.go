@@ -42,7 +42,7 @@ func TestModuleDependencies(t *testing.T) {
 	for _, f := range tree.files {
 		p := "./" + f.dir
 		layer := f.layer()
-		forUsers := !f.test && layer != "internal" && layer != "testing" && !slices.Contains(forTests, path.Join(Module, f.dir))
+		forUsers := !f.test && layer != "internal" && layer != "testing" && layer != "cmd" && !slices.Contains(forTests, path.Join(Module, f.dir))
 		if forUsers && !slices.Contains(packages, p) {
 			packages = append(packages, p)
 		}
