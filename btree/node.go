@@ -65,13 +65,34 @@ const (
 // Fails to compile unless the node's header follows the pager's.
 var _ [0]struct{} = [nodeLowOff - pager.PageHeaderSize]struct{}{}
 
-// MaxKeySize returns the length of the longest key that a tree of such pages takes, about a quarter page: two fences and two
-// cells of the largest kind fit into a node, so that a node that overflows can always be split in two.
-func MaxKeySize(pageSize int) int { return (pageSize - nodeHeader - 2*(slotSize+leafTail)) / 4 }
+// The longest keys and cells are such that a node that overflows can always be cut in two. Let capacity be a page without the
+// node's header, c what a cell takes, with its slot, k its key's length, K the longest key's, and consider the last cut whose
+// left node fits. If its right node does not fit, nor the left one of the next cut, then what both take, the cell j between
+// the cuts counted twice, is more than twice the capacity. The node without the new cell was not too full, so
+//
+//	c(new) + c(j) + separator in front of j + separator behind j > capacity
+//
+// and neither separator is longer than j's key, but for one byte. So cuts are possible if for all cells, x the largest,
+// x + c + 2k + 1 <= capacity, and x + 2K <= capacity, for a node with one cell between two fences of K bytes. Shorter keys
+// would leave room for longer values, and the other way round: this is a compromise.
+
+// MaxKeySize returns the length of the longest key that a tree of such pages takes: 7/32 of a page, less in the smallest.
+func MaxKeySize(pageSize int) int {
+	return min(pageSize/32*7, (pageSize-nodeHeader-2*(slotSize+leafTail)-1)/4)
+}
+
+// maxCell returns the bytes of the largest cell of a leaf, with its slot: about a third of a page.
+func maxCell(pageSize int) int {
+	return pageSize - nodeHeader - 3*MaxKeySize(pageSize) - slotSize - leafTail - 1
+}
 
 // MaxInline returns the length of the longest value that lies in the leaf beside a key of that length. Longer ones are
 // stored in extents of their own.
-func MaxInline(pageSize, keyLen int) int { return max(MaxKeySize(pageSize)-keyLen, leafTail-1-3) }
+func MaxInline(pageSize, keyLen int) int {
+	const overhead = slotSize + 1 + 3 // kind and length
+	x := maxCell(pageSize)
+	return min(x-overhead-keyLen, pageSize-nodeHeader-x-1-overhead-3*keyLen)
+}
 
 // node is a page that holds a node: the page's bytes.
 type node []byte

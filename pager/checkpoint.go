@@ -27,6 +27,7 @@ type CheckpointResult struct {
 	Covered    types.Seq        // newest commit in the database file
 	Generation types.Generation // newest one
 	Pages      int              // pages and extents whose map entry changed
+	Moved      int              // blocks of pages and map nodes that got a lower place, so that the file can be cut
 	Bytes      int64            // written to the database file
 }
 
@@ -37,6 +38,8 @@ const (
 	attemptLog                         // await: pending commits become durable
 	attemptFix                         // work: the end of what it covers
 	attemptGrow                        // await: blocks for commits behind that
+	attemptFind                        // await: map nodes, to find what is to be moved
+	attemptMove                        // await: pages to be read, room in the pipeline
 	attemptPages                       // await: images to be read, room in the pipeline
 	attemptMap                         // await: old map nodes, room in the pipeline
 	attemptLength                      // await: the file's length, if it is to be cut
@@ -52,7 +55,8 @@ const (
 // attempt is a machine that tries to make one checkpoint: the progress table is in the package's documentation. It fails
 // without harm up to the meta block; Abort after that only stops waiting.
 //
-//	turn -> log -> fix (-> grow -> fix) -> pages -> map -> length -> bitmaps -> drain -> sync -> meta -> trim -> cut
+//	turn -> log -> fix (-> grow -> fix) (-> find -> move) -> pages -> map -> length -> bitmaps -> drain -> sync -> meta
+//	     -> trim -> cut
 type attempt struct {
 	p      *Pager
 	mode   CheckpointMode
@@ -84,6 +88,8 @@ type attempt struct {
 	blocksSet types.Block // length of the file that used describes
 	taken     []types.Run
 	pipe      pipeline
+	low       bool   // what it writes takes the lowest blocks
+	moves     *moves // of a round that moves pages down, else nil: see shrink
 	pages     pagePlacer
 	build     mapBuild
 	bitmaps   []bitmapWrite
@@ -137,10 +143,20 @@ func (a *attempt) step() (*io.Completion, error) {
 		return nil, a.fix()
 	case attemptGrow:
 		return stepInto(&a.grow, &a.state, attemptFix)
+	case attemptFind:
+		return a.step2(a.moves.find, func() {
+			a.moves.copies.start(a.moves)
+			a.state = attemptMove
+		})
+	case attemptMove:
+		return a.step2(a.moves.copies.step, func() { a.state = attemptPages })
 	case attemptPages:
 		return a.step2(a.pages.step, func() {
 			a.result.Pages = len(a.pages.changes)
-			a.build.start(a, a.pages.changes)
+			a.build.start(a, a.moves.changes(a.pages.changes))
+			if a.moves.any() {
+				a.build.again, a.result.Moved = a.moves.nodes, a.moves.blocks
+			}
 			a.state = attemptMap
 		})
 	case attemptMap:
@@ -157,6 +173,7 @@ func (a *attempt) step() (*io.Completion, error) {
 		if err := a.pipe.group.Completion().Err(); err != nil {
 			return nil, err
 		}
+		a.moves.letGo()
 		a.sync, a.state = newFileSync(a.p), attemptSync
 	case attemptSync:
 		wait, err := stepInto(a.sync, &a.state, attemptMeta)
@@ -254,6 +271,10 @@ func (a *attempt) fix() error {
 	a.pipe.start(p)
 	a.pages.start(a, p.log.Changed(a.from.number, a.x))
 	a.state = attemptPages
+	if a.moves != nil {
+		a.moves.start(a, a.pages.entries)
+		a.state = attemptFind
+	}
 	return nil
 }
 
@@ -286,7 +307,7 @@ func (a *attempt) planLength() *io.Completion {
 	p := a.p
 	now, end := p.space.blocks(), p.space.tail()
 	worth := a.mode == CheckpointTruncate || now-end > max(now/3, 64)
-	if end < now && worth {
+	if end < now && worth && !a.moves.any() { // what is moved away from the end is not free yet
 		if c := p.resize.Acquire(&a.length, "the database file's length"); c != nil {
 			return c
 		}
@@ -360,7 +381,7 @@ func (a *attempt) writeMeta() error {
 	if err := p.Failed(); err != nil {
 		return err
 	}
-	p.log.PlanTrim(a.mode == CheckpointTruncate)
+	p.log.PlanTrim(a.mode == CheckpointTruncate && a.moves == nil)
 	a.start.Places = uint32(p.log.Promised())
 	m := p.durableMeta()
 	m.Generation, m.Covered, m.Blocks, m.Globals = a.next.number, a.x, a.next.blocks, a.globals
@@ -384,6 +405,7 @@ func (a *attempt) publish(m metaBlock, proof io.Proof) {
 	for _, run := range a.taken {
 		p.space.release(run)
 	}
+	a.moves.release()
 	if a.left > 0 {
 		p.space.unreserve(a.left)
 		a.left = 0
@@ -431,6 +453,10 @@ func (a *attempt) Abort(cause error) error {
 			a.meta.over.OnDone(func(*io.Completion) { a.metaOver() })
 			return cause
 		}
+	case attemptFind:
+		cause = a.moves.scan.Abort(cause)
+	case attemptMove:
+		a.moves.cancel()
 	case attemptPages:
 		a.pages.abort(cause)
 	case attemptMap:
@@ -442,7 +468,7 @@ func (a *attempt) Abort(cause error) error {
 		a.leave()
 		return cause
 	}
-	a.pipe.abandon(a.undo)
+	a.pipe.abandon(func() { a.moves.retired(a.undo) })
 	return fmt.Errorf("checkpoint of commits up to %d: %w", a.x, cause)
 }
 
@@ -468,6 +494,9 @@ func (a *attempt) undo() {
 		p.space.release(run)
 		taken += uint64(run.Count)
 	}
+	a.moves.letGo()
+	a.moves.release()
+	taken = a.returnExtra(taken)
 	behind := p.interval
 	p.interval = p.running
 	p.interval.blocks -= taken
@@ -486,6 +515,17 @@ func (a *attempt) undo() {
 		p.space.grow(a.blocks) // it was not cut
 	}
 	a.leave()
+}
+
+// returnExtra gives back what is left of the blocks that were reserved for moves, out of which the first of those taken came. It
+// returns how many were taken beside them.
+func (a *attempt) returnExtra(taken uint64) uint64 {
+	if a.moves == nil {
+		return taken
+	}
+	mine := min(taken, a.moves.extra)
+	a.p.space.unreserve(a.moves.extra - mine)
+	return taken - mine
 }
 
 // leave gives back the turns that the attempt holds, once the file's length is settled.

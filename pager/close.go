@@ -55,6 +55,7 @@ func (c *Close) Step() (types.IOResult[struct{}], error) {
 			}
 			if p.log.Began() && p.Failed() == nil && p.space != nil {
 				c.check.Start(p, CheckpointTruncate)
+				c.check.closing = true
 				c.state = closeAttempt
 				continue
 			}
@@ -86,6 +87,9 @@ func (c *Close) Step() (types.IOResult[struct{}], error) {
 				return types.Wait[struct{}](&c.meta.over)
 			}
 			c.err, c.clean = c.meta.err, c.meta.err == nil
+			if c.clean {
+				c.err = c.check.damage
+			}
 			c.closeLog()
 
 		case closeLog:

@@ -148,7 +148,7 @@ func (c *Commit) start() error {
 
 // references reports whether the commit will refer to blocks of the file.
 func (tx *Tx) references() bool {
-	for _, d := range tx.pages {
+	for _, d := range tx.pages.all() {
 		if d.run.Count > 0 {
 			return true
 		}
@@ -186,8 +186,7 @@ func (c *Commit) build() {
 		}
 		count = 0
 	}
-	for _, id := range tx.sorted() {
-		d := tx.pages[id]
+	for id, d := range tx.pages.all() {
 		switch {
 		case d.freed && d.fresh:
 		case d.freed && count > 0 && freed+types.PageID(count) == id:
@@ -251,14 +250,13 @@ func (c *Commit) fulls() []types.PageID {
 
 // changed returns the pages whose map entry will change, ascending.
 func (c *Commit) changed() []types.PageID {
-	ids := c.tx.sorted()
-	keep := ids[:0]
-	for _, id := range ids {
-		if d := c.tx.pages[id]; !d.freed || !d.fresh {
-			keep = append(keep, id)
+	ids := make([]types.PageID, 0, c.tx.pages.len())
+	for id, d := range c.tx.pages.all() {
+		if !d.freed || !d.fresh {
+			ids = append(ids, id)
 		}
 	}
-	return keep
+	return ids
 }
 
 // queue hands the commit over, publishes its pages to the next writer, and passes the turn on.
@@ -290,8 +288,8 @@ func (c *Commit) queue() error {
 	c.publish()
 	p.mu.Unlock()
 
-	tx.returnIDs(func(id types.PageID) bool { d := tx.pages[id]; return d != nil && !d.freed })
-	for id, d := range tx.pages { // into a set: the order does not matter
+	tx.returnIDs(func(id types.PageID) bool { d, ok := tx.pages.peek(id); return ok && !d.freed })
+	for id, d := range tx.pages.all() {
 		if d.freed {
 			p.ids.free.add(id)
 		}
@@ -312,8 +310,7 @@ func (c *Commit) publish() {
 		p.seqs = append(p.seqs, s.Seq)
 	}
 	clear(p.snapshots)
-	for _, id := range c.tx.sorted() {
-		d := c.tx.pages[id]
+	for id, d := range c.tx.pages.all() {
 		switch {
 		case d.freed && d.fresh:
 		case d.freed:
@@ -416,6 +413,10 @@ func (b *beginLog) Step() (types.IOResult[struct{}], error) {
 			return types.Wait[struct{}](c)
 		}
 		b.held = true
+		if p.log.Began() { // another one, which was first
+			p.ckpt.Release(&b.ticket)
+			return types.Done(struct{}{})
+		}
 	}
 	if !b.proven {
 		if wait, err := b.prove(); err != nil || wait != nil {

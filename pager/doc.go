@@ -60,6 +60,23 @@
 // their I/O is retired, no bitmap home that g uses was touched, and the next attempt writes everything anew. Two failed
 // syncs in a row, or a failed write or sync of the meta block, are sticky: nothing is written or reused any more.
 //
+// # Moves, row by row
+//
+// A truncating checkpoint, and Close where it is worth it, also moves what lies at the end of the file into holes: further
+// attempts of the kind above, whose changed pages are some that lie too high (shrink.go). Commits go on meanwhile.
+//
+//	step                          page P, moved from A to B       after a cut
+//	find, take B                  g says A; B is taken            g: A
+//	copy, verified by the sum     B written, unreachable          g: A; B is free again
+//	map, sync, meta block         g says A, g+1 says B            either, with the same bytes
+//	P changes in the log > X      g+1 says B for commit X;        either, and the log's frame is newer than both
+//	                              the frame is newer
+//	a reader of g                 reads A, which is not free      -
+//	its end                       A is free                       g+1: B
+//	the next attempt, the cut     the file ends before A          either
+//
+// A page that the log changed up to X is not copied: the attempt gives it a new place, a low one, anyway.
+//
 // # Open, row by row
 //
 //	state found                         what is done before serving

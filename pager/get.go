@@ -3,6 +3,7 @@ package pager
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/types"
@@ -124,14 +125,12 @@ func (g *Get) fromMemory() (Page, error) {
 		return Page{}, g.corruptf("page id is out of range")
 	}
 	if g.tx != nil {
-		if d := g.tx.pages[g.id]; d != nil {
-			switch {
-			case d.freed:
+		if pg, ok := g.tx.Find(g.id); ok && pg.Image == nil {
+			return pg, nil
+		}
+		if d, ok := g.tx.pages.peek(g.id); ok {
+			if d.freed {
 				return Page{}, g.corruptf("the tree leads to a page that was freed")
-			case d.data != nil:
-				g.tx.clock++
-				d.touched = g.tx.clock
-				return Page{ID: g.id, Data: d.data}, nil
 			}
 			g.run, g.runSum = d.run, d.sum
 			return Page{}, g.readRun(getSpilled)
@@ -249,16 +248,15 @@ func (g *Get) publish(data []byte) Page {
 
 // unspilled keeps what was read in the transaction, which still has its copy on disk.
 func (g *Get) unspilled() Page {
-	d := g.tx.pages[g.id]
+	d := g.tx.pages.get(g.id)
 	if d == nil || d.run != g.run {
 		panic(invariant.Failf("pager: page %d was changed while it was read", g.id))
 	}
 	if d.data == nil {
-		d.data = append([]byte(nil), g.load.buf...) // others may share the read's buffer
+		g.tx.pages.load(d, slices.Clone(g.load.buf)) // others may share the read's buffer
 		g.tx.loaded += int64(len(d.data))
 	}
-	g.tx.clock++
-	d.touched = g.tx.clock
+	g.tx.pages.use(d)
 	return Page{ID: g.id, Data: d.data}
 }
 

@@ -20,13 +20,15 @@ func (r *Reader) Pager() *Pager { return r.p }
 // Find returns a page as the transaction sees it, if it is in memory. It does not wait and does not allocate. The page is
 // good until the transaction's next gather.
 func (tx *Tx) Find(id types.PageID) (pg Page, ok bool) {
-	if d := tx.pages[id]; d != nil {
+	if d := tx.pages.open[id]; d != nil {
 		if d.freed || d.data == nil {
 			return Page{}, false
 		}
-		tx.clock++
-		d.touched = tx.clock
+		tx.pages.use(d)
 		return Page{ID: id, Data: d.data}, true
+	}
+	if _, ok := tx.pages.peek(id); ok {
+		return Page{}, false
 	}
 	if img := tx.p.cache.table.find(id, tx.snap.Seq); img != nil {
 		return Page{ID: id, Data: img.data, Image: img}, true
@@ -79,7 +81,7 @@ func (tx *Tx) CanFree(id types.PageID) bool {
 	if id == 0 || id >= tx.globals.NextPage {
 		return false
 	}
-	if d := tx.pages[id]; d != nil {
+	if d, ok := tx.pages.peek(id); ok {
 		return !d.freed
 	}
 	e, ok := tx.p.log.Lookup(id, tx.snap.Seq, tx.snap.gen.number)

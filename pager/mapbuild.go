@@ -22,10 +22,11 @@ type mapChange struct {
 type mapBuild struct {
 	a       *attempt
 	level   int
-	height  int         // of the new map
-	changes []mapChange // of this level, ascending
-	at      int         // next change
-	ups     []mapChange // of the level above, collected
+	height  int                    // of the new map
+	changes []mapChange            // of this level, ascending
+	again   [mapLevelsMax][]uint64 // nodes, by level and ascending, that are written again whether they change or not
+	at      int                    // next change
+	ups     []mapChange            // of the level above, collected
 	batch   []mapNodeMake
 	asked   bool
 	images  [][]byte
@@ -66,7 +67,7 @@ func (b *mapBuild) step() (*io.Completion, error) {
 		switch {
 		case b.level == max(b.height, a.from.height):
 			b.finish()
-		case b.at == len(b.changes) && len(b.batch) == 0:
+		case b.at == len(b.changes) && len(b.again[b.level]) == 0 && len(b.batch) == 0:
 			if wait, err := b.nextLevel(); wait != nil || err != nil {
 				return wait, err
 			}
@@ -88,8 +89,15 @@ func (b *mapBuild) step() (*io.Completion, error) {
 func (b *mapBuild) gather() {
 	a := b.a
 	fanout := a.p.fanout()
-	for b.at < len(b.changes) && len(b.batch) < mapBatch {
-		index := b.changes[b.at].index / fanout
+	again := &b.again[b.level]
+	for (b.at < len(b.changes) || len(*again) > 0) && len(b.batch) < mapBatch {
+		var index uint64
+		if b.at < len(b.changes) {
+			index = b.changes[b.at].index / fanout
+		}
+		if len(*again) > 0 && (b.at == len(b.changes) || (*again)[0] <= index) {
+			index, *again = (*again)[0], (*again)[1:]
+		}
 		from := b.at
 		for b.at < len(b.changes) && b.changes[b.at].index/fanout == index {
 			b.at++

@@ -233,8 +233,8 @@ func spilling(adds, edits, frees int) step {
 				}
 			}
 			var spilled []types.PageID
-			for _, id := range tx.sorted() {
-				if d := tx.pages[id]; d.run.Count > 0 && w.now[id].extent == 0 {
+			for id, d := range tx.pages.all() {
+				if d.run.Count > 0 && w.now[id].extent == 0 {
 					spilled = append(spilled, id)
 				}
 			}

@@ -20,6 +20,7 @@ type pipeline struct {
 	next  int // slot to use next: the one that was used longest ago
 	built bool
 	bytes int64
+	count uint64 // writes that were submitted
 }
 
 // pipeSlot is one write in flight. That it has failed is an answer, not the end of the checkpoint.
@@ -73,8 +74,19 @@ func (l *pipeline) write(first types.Block, data [][]byte) {
 		n += int64(len(b))
 	}
 	l.bytes += n
+	l.count++
 	l.pace.spend(l.p, n)
 	l.p.file.Write(c, s.bufs, l.p.offset(first))
+}
+
+// written returns nil if the n-th write, from 0, is over, else what to wait for.
+func (l *pipeline) written(n uint64) *io.Completion {
+	if depth := uint64(len(l.slots)); n+depth >= l.count { // else its slot was used again
+		if over := l.slots[n%depth].io.Over(); !over.Done() {
+			return over
+		}
+	}
+	return nil
 }
 
 // failed returns the error of a write that has failed, if there is one.
@@ -119,7 +131,11 @@ type placed struct {
 // place takes blocks for some images out of the reservation and writes them: as many as form one run. The caller has asked
 // for room. It returns where they went.
 func (a *attempt) place(images [][]byte, out []placed) []placed {
-	run, ok := a.p.space.takeReserved(uint32(min(len(images), pipeRunMax)))
+	take := a.p.space.takeReserved
+	if a.low {
+		take = a.p.space.takeReservedLow
+	}
+	run, ok := take(uint32(min(len(images), pipeRunMax)))
 	if !ok {
 		panic(invariant.Failf("pager: a checkpoint needs more blocks than were reserved for it"))
 	}

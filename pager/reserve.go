@@ -34,11 +34,10 @@ func (r *ReserveIDs) Step() (types.IOResult[struct{}], error) {
 			if id == 0 {
 				id = tx.next
 			} else {
-				tx.reuse[id] = struct{}{}
+				tx.reuse.add(id)
 			}
 			tx.next = max(tx.next, id+1)
 			tx.spare = append(tx.spare, id)
-			tx.taken = append(tx.taken, id)
 			continue
 		}
 		res, err := r.walk.Step()
@@ -82,7 +81,7 @@ func (r *ReserveIDs) collect(found mapFound) {
 		if e, ok := p.log.Lookup(id, tx.snap.Seq, 0); ok && e.Kind != wal.KindFreed {
 			continue // in use since
 		}
-		if _, taken := tx.reuse[id]; taken {
+		if tx.reuse.has(id) {
 			continue
 		}
 		p.ids.free.add(id)

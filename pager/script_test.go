@@ -259,6 +259,9 @@ var pagerScripts = []pagerScript{
 		commits(2, 4, 0, 0), heldReader(commits(2, 2, 3, 1), fullCp, commits(2, 1, 2, 1), fullCp, commits(1, 1, 1, 0)), fullCp,
 	}},
 	{"shrinking", bigCache, []step{commits(2, 40, 0, 0), fullCp, commits(4, 0, 0, 18), truncate, truncate, commits(1, 2, 0, 0)}},
+	{"moving beside a reader", coldCache, []step{
+		commits(1, 30, 0, 0), extents(700, 1500), fullCp, commits(2, 0, 0, 12), heldReader(truncate, commits(1, 1, 1, 0)), truncate,
+	}},
 	{"spilling again", coldCache, []step{commits(1, 3, 0, 0), spilling(18, 3, 1), fullCp, spilling(17, 4, 5), commits(1, 1, 3, 1)}},
 	{"spilled savepoints", coldCache, []step{commits(1, 4, 0, 0), fullCp, spilledSavepoints, fullCp, spilledSavepoints}},
 	{"many readers", coldCache, []step{commits(1, 9, 0, 0), manyReaders(3), fullCp, commits(1, 1, 1, 1)}},

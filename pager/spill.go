@@ -1,7 +1,6 @@
 package pager
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -70,6 +69,7 @@ func (m *MakeRoom) Step() (types.IOResult[struct{}], error) {
 		switch m.state {
 		case roomStart:
 			tx.p.dirty.Store(tx.bytes + tx.loaded)
+			tx.charge()
 			if !tx.NeedsRoom() {
 				m.state = roomEnded
 				return types.Done(struct{}{})
@@ -131,22 +131,16 @@ func (m *MakeRoom) Step() (types.IOResult[struct{}], error) {
 // choose picks the less recently used half of the pages that are in memory. Those that are on disk as well only leave.
 func (m *MakeRoom) choose() {
 	tx := m.tx
-	var candidates []types.PageID
-	for id, d := range tx.pages {
-		if d.data != nil && !d.freed {
-			candidates = append(candidates, id)
-		}
-	}
-	slices.SortFunc(candidates, func(a, b types.PageID) int {
-		return cmp.Or(cmp.Compare(tx.pages[a].touched, tx.pages[b].touched), cmp.Compare(a, b))
-	})
-	for _, id := range candidates[:len(candidates)/2] {
-		if d := tx.pages[id]; d.run.Count > 0 {
+	d := tx.pages.oldest
+	for range tx.pages.resident / 2 {
+		next := d.newer
+		if d.run.Count > 0 {
 			tx.loaded -= int64(len(d.data))
-			d.data = nil
+			tx.pages.drop(d, tx.packs(d))
 		} else {
-			m.victims = append(m.victims, id)
+			m.victims = append(m.victims, d.id)
 		}
+		d = next
 	}
 	slices.Sort(m.victims)
 }
@@ -169,7 +163,7 @@ func (m *MakeRoom) place() (missing uint64, err error) {
 		}
 		w := &spillWrite{run: run, ids: m.victims[m.at : m.at+want]}
 		for _, id := range w.ids {
-			w.bufs = append(w.bufs, tx.pages[id].data)
+			w.bufs = append(w.bufs, tx.pages.get(id).data)
 		}
 		m.writes = append(m.writes, w)
 		m.at += want
@@ -195,15 +189,16 @@ func (m *MakeRoom) written() {
 	for i := range m.writes {
 		w := m.writes[i]
 		for k, id := range w.ids {
-			d := tx.pages[id]
+			d := tx.pages.get(id)
 			d.run = types.Run{First: w.run.First + types.Block(k), Count: 1}
 			d.sum = xxhash.Sum64(d.data)
 			tx.bytes -= int64(len(d.data))
-			d.data = nil
+			tx.pages.drop(d, tx.packs(d))
 		}
 		tx.p.spilled.Add(uint64(len(w.ids)))
 	}
 	tx.p.dirty.Store(tx.bytes + tx.loaded)
+	tx.charge()
 	m.writes = nil
 }
 

@@ -18,34 +18,23 @@ type Tx struct {
 	seq    types.Seq // of this transaction's commit
 
 	globals Globals
-	pages   map[types.PageID]*dirtyPage
+	pages   dirtySet
 	undo    []undoEntry
 	saves   []savepoint
-	epoch   int // counts savepoints
-	clock   uint64
+	epoch   int   // counts savepoints
 	bytes   int64 // of page data in memory that is on no disk
 	loaded  int64 // of spilled pages that are in memory again
+	held    int64 // of all that, what the cache's budget pays for
 
-	spare []types.PageID            // ids reserved, not used
-	taken []types.PageID            // all ids that were reserved: those that end up unused go back
-	next  types.PageID              // behind all of them and all in use
-	reuse map[types.PageID]struct{} // those of taken that were free before
+	spare []types.PageID // ids reserved, not used
+	reuse idBits         // ids that were reserved and had been free: those that end up unused go back
+	first types.PageID   // behind all that were in use before: from here on all were reserved
+	next  types.PageID   // behind all of them
 
 	wrote    bool   // blocks of the file were written and are not synced
 	failures uint64 // failed syncs of the file before the first of those writes
 	writing  int    // machines of this transaction with writes under way
 	over     bool
-}
-
-// dirtyPage is what a transaction made of a page.
-type dirtyPage struct {
-	data    []byte    // nil while it is only on disk
-	run     types.Run // blocks that hold it; Count 0: none
-	sum     uint64    // XXH64 of the run
-	epoch   int       // of the savepoint that it was made under
-	touched uint64    // clock of the last use, for spilling
-	fresh   bool      // its id was free before this transaction
-	freed   bool
 }
 
 // undoEntry is what a page was before a savepoint's changes.
@@ -87,8 +76,9 @@ func (b *Begin) Step() (types.IOResult[*Tx], error) {
 	p.mu.Unlock()
 	p.writing.Store(true)
 	tx.seq = tx.snap.Seq + 1
-	tx.next = max(tx.globals.NextPage, 1)
-	tx.pages, tx.reuse = map[types.PageID]*dirtyPage{}, map[types.PageID]struct{}{}
+	tx.first = max(tx.globals.NextPage, 1)
+	tx.next = tx.first
+	tx.pages, tx.reuse = newDirtySet(), idBits{}
 	return types.Done(tx)
 }
 
@@ -122,7 +112,7 @@ func (tx *Tx) Seq() types.Seq { return tx.seq }
 func (tx *Tx) Globals() *Globals { return &tx.globals }
 
 // Dirty reports whether the transaction has changed anything.
-func (tx *Tx) Dirty() bool { return len(tx.pages) > 0 || tx.globals != tx.snap.Globals }
+func (tx *Tx) Dirty() bool { return tx.pages.len() > 0 || tx.globals != tx.snap.Globals }
 
 // mutable reports whether d may be changed where it is: no savepoint needs it as it was.
 func (tx *Tx) mutable(d *dirtyPage) bool {
@@ -139,20 +129,20 @@ func (tx *Tx) remember(id types.PageID, before *dirtyPage) {
 // Edit returns the page's bytes to change, private to the transaction: the page's own copy, or a new copy of what pg holds.
 // It never waits. The bytes are good until the next gather.
 func (tx *Tx) Edit(pg Page) []byte {
-	d := tx.pages[pg.ID]
+	d := tx.pages.get(pg.ID)
 	switch {
 	case d == nil:
 		tx.remember(pg.ID, nil)
 		d = &dirtyPage{data: slices.Clone(pg.Data), epoch: tx.epoch}
 		setPageVersion(d.data, tx.seq)
-		tx.pages[pg.ID] = d
+		tx.pages.set(pg.ID, d)
 		tx.bytes += int64(len(d.data))
 	case d.freed || d.data == nil:
 		panic(invariant.Failf("pager: edit of page %d, freed %v, in memory %v", pg.ID, d.freed, d.data != nil))
 	case !tx.mutable(d):
 		tx.remember(pg.ID, d)
 		d = &dirtyPage{data: slices.Clone(d.data), epoch: tx.epoch, fresh: d.fresh}
-		tx.pages[pg.ID] = d
+		tx.pages.set(pg.ID, d)
 		tx.bytes += int64(len(d.data))
 	case d.run.Count > 0: // loaded after it was spilled: what lies there is no longer it
 		tx.p.space.release(d.run)
@@ -160,8 +150,7 @@ func (tx *Tx) Edit(pg Page) []byte {
 		tx.loaded -= int64(len(d.data))
 		tx.bytes += int64(len(d.data))
 	}
-	tx.clock++
-	d.touched = tx.clock
+	tx.pages.use(d)
 	return d.data
 }
 
@@ -170,10 +159,28 @@ func (tx *Tx) New() (types.PageID, []byte) {
 	id := tx.takeID()
 	data := make([]byte, tx.p.pageSize)
 	initPage(data, PageKindNode, id, tx.seq)
-	tx.clock++
-	tx.put(id, &dirtyPage{data: data, epoch: tx.epoch, fresh: true, touched: tx.clock})
+	tx.put(id, &dirtyPage{data: data, epoch: tx.epoch, fresh: true})
 	tx.bytes += int64(len(data))
 	return id, data
+}
+
+// pack packs a page that is only on disk, or freed, if no savepoint tells it from what it was before.
+func (tx *Tx) pack(d *dirtyPage) {
+	if d.data == nil && tx.packs(d) {
+		tx.pages.pack(d)
+	}
+}
+
+// packs reports whether d is older than all savepoints: packed, it has no epoch.
+func (tx *Tx) packs(d *dirtyPage) bool { return len(tx.saves) == 0 || d.epoch < tx.saves[0].epoch }
+
+// charge makes the cache's budget pay for what the transaction has in memory. Small differences wait.
+func (tx *Tx) charge() {
+	now := tx.bytes + tx.loaded + tx.pages.bytes()
+	if delta := now - tx.held; delta > 16*int64(tx.p.pageSize) || delta < -16*int64(tx.p.pageSize) {
+		tx.p.cache.hold(delta)
+		tx.held = now
+	}
 }
 
 // takeID takes an id that was reserved.
@@ -190,13 +197,14 @@ func (tx *Tx) takeID() types.PageID {
 
 // put makes d the transaction's version of id.
 func (tx *Tx) put(id types.PageID, d *dirtyPage) {
-	tx.remember(id, tx.pages[id])
-	tx.pages[id] = d
+	tx.remember(id, tx.pages.get(id))
+	tx.pages.set(id, d)
+	tx.pack(d)
 }
 
 // Free gives a page or an extent up. Its id may be used again by the next New.
 func (tx *Tx) Free(id types.PageID) {
-	d := tx.pages[id]
+	d := tx.pages.get(id)
 	if d != nil && d.freed {
 		panic(invariant.Failf("pager: page %d freed twice", id))
 	}
@@ -205,7 +213,9 @@ func (tx *Tx) Free(id types.PageID) {
 	if d != nil {
 		tx.forget(d, tx.mutable(d))
 	}
-	tx.pages[id] = &dirtyPage{epoch: tx.epoch, fresh: fresh, freed: true}
+	gone := &dirtyPage{epoch: tx.epoch, fresh: fresh, freed: true}
+	tx.pages.set(id, gone)
+	tx.pack(gone)
 	tx.globals.Pages--
 }
 
@@ -235,14 +245,14 @@ func (tx *Tx) RollbackTo(depth int) {
 	s := tx.save(depth)
 	for i := len(tx.undo) - 1; i >= s.undo; i-- {
 		u := tx.undo[i]
-		now := tx.pages[u.id]
+		now, _ := tx.pages.peek(u.id)
 		if now.run.Count > 0 {
 			tx.p.space.release(now.run)
 		}
 		if u.before == nil {
-			delete(tx.pages, u.id)
+			tx.pages.remove(u.id)
 		} else {
-			tx.pages[u.id] = u.before
+			tx.pages.set(u.id, u.before)
 		}
 	}
 	clear(tx.undo[s.undo:])
@@ -292,7 +302,7 @@ func (tx *Tx) recount() {
 			tx.loaded += int64(len(d.data))
 		}
 	}
-	for _, d := range tx.pages { // a sum: the order does not matter
+	for _, d := range tx.pages.open { // a sum: the order does not matter
 		count(d)
 	}
 	for _, u := range tx.undo {
@@ -306,7 +316,7 @@ func (tx *Tx) Rollback() {
 	if tx.over {
 		return
 	}
-	for _, d := range tx.pages {
+	for _, d := range tx.pages.all() {
 		if d.run.Count > 0 {
 			tx.p.space.release(d.run)
 		}
@@ -326,29 +336,24 @@ func (tx *Tx) returnIDs(used func(types.PageID) bool) {
 	tx.p.mu.Lock()
 	next := tx.p.queued.NextPage
 	tx.p.mu.Unlock()
-	for _, id := range tx.taken {
+	giveBack := func(id types.PageID) {
 		if id < next && !used(id) {
 			tx.p.ids.free.add(id)
 		}
+	}
+	tx.reuse.each(giveBack)
+	for id := tx.first; id < min(tx.next, next); id++ {
+		giveBack(id)
 	}
 }
 
 // end gives back the turn and the registration.
 func (tx *Tx) end() {
-	tx.over, tx.pages, tx.undo, tx.spare, tx.taken, tx.reuse = true, nil, nil, nil, nil, nil
+	tx.over, tx.pages, tx.undo, tx.spare, tx.reuse = true, dirtySet{}, nil, nil, nil
+	tx.p.cache.hold(-tx.held)
 	tx.p.readers.release(tx.slot)
 	tx.p.dirty.Store(0)
 	tx.p.writing.Store(false)
 	tx.p.turn.Release(&tx.ticket)
 	tx.p.reap()
-}
-
-// sorted returns the ids of the pages that the transaction has touched, ascending.
-func (tx *Tx) sorted() []types.PageID {
-	ids := make([]types.PageID, 0, len(tx.pages))
-	for id := range tx.pages {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
 }

@@ -1,0 +1,282 @@
+package pager
+
+import (
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/types"
+)
+
+// dirtyPage is what a transaction made of a page.
+type dirtyPage struct {
+	data  []byte    // nil while it is only on disk
+	run   types.Run // blocks that hold it; Count 0: none
+	sum   uint64    // XXH64 of the run
+	epoch int       // of the savepoint that it was made under
+	fresh bool      // its id was free before this transaction
+	freed bool
+
+	newer, older *dirtyPage // in memory: the neighbours by last use
+	id           types.PageID
+}
+
+// dirtySet holds a transaction's pages. A transaction may have many more than fit into memory: of a page that is only on
+// disk, or freed, it keeps 16 bytes, packed.
+//
+//	           set                     drop, then pack
+//	(absent) ------> open, in memory ------------------> packed
+//	                     ^                                 |
+//	                     +----------- get ----------------+
+//
+// Pages in memory are linked by last use, so that those that were not used for longest can be written ahead.
+type dirtySet struct {
+	open   map[types.PageID]*dirtyPage
+	packed map[uint64]*packedChunk // by id / packedPages
+	count  int                     // of packed pages
+
+	newest, oldest *dirtyPage // in memory
+	resident       int        // number of them
+}
+
+const (
+	packedPages = 16
+	packedBytes = packedPages*16 + 48 // of memory for a chunk, with its place in the map
+
+	packedUsed  = 1 << 63
+	packedFresh = 1 << 62
+	packedFreed = 1 << 61
+	packedBlock = packedFreed - 1
+)
+
+// packedChunk has pages of neighbouring ids, without pointers.
+type packedChunk [packedPages]struct {
+	state uint64 // flags, and the block; 0: the page is not here
+	sum   uint64
+}
+
+// newDirtySet returns an empty set.
+func newDirtySet() dirtySet {
+	return dirtySet{open: map[types.PageID]*dirtyPage{}, packed: map[uint64]*packedChunk{}}
+}
+
+// len returns the number of pages, freed ones included.
+func (s *dirtySet) len() int { return len(s.open) + s.count }
+
+// bytes returns the memory that packed pages take, about.
+func (s *dirtySet) bytes() int64 { return int64(len(s.packed)) * packedBytes }
+
+// peek returns a page's state. It leaves a packed page packed: then data is nil.
+func (s *dirtySet) peek(id types.PageID) (dirtyPage, bool) {
+	if d := s.open[id]; d != nil {
+		return *d, true
+	}
+	if s.count > 0 {
+		if c := s.packed[uint64(id)/packedPages]; c != nil {
+			return c.unpack(id)
+		}
+	}
+	return dirtyPage{}, false
+}
+
+// unpack returns the page, if it is in the chunk.
+func (c *packedChunk) unpack(id types.PageID) (dirtyPage, bool) {
+	e := &c[id%packedPages]
+	if e.state&packedUsed == 0 {
+		return dirtyPage{}, false
+	}
+	d := dirtyPage{id: id, fresh: e.state&packedFresh != 0, freed: e.state&packedFreed != 0}
+	if !d.freed {
+		d.run, d.sum = types.Run{First: types.Block(e.state & packedBlock), Count: 1}, e.sum
+	}
+	return d, true
+}
+
+// get returns a page to be changed, or nil.
+func (s *dirtySet) get(id types.PageID) *dirtyPage {
+	if d := s.open[id]; d != nil || s.count == 0 {
+		return d
+	}
+	c := s.packed[uint64(id)/packedPages]
+	if c == nil {
+		return nil
+	}
+	p, ok := c.unpack(id)
+	if !ok {
+		return nil
+	}
+	s.unpacked(c, id)
+	d := &p
+	s.open[id] = d
+	return d
+}
+
+// unpacked takes a page out of its chunk.
+func (s *dirtySet) unpacked(c *packedChunk, id types.PageID) {
+	c[id%packedPages] = packedChunk{}[0]
+	s.count--
+	if *c == (packedChunk{}) {
+		delete(s.packed, uint64(id)/packedPages)
+	}
+}
+
+// set makes d the state of a page.
+func (s *dirtySet) set(id types.PageID, d *dirtyPage) {
+	s.remove(id)
+	d.id = id
+	s.open[id] = d
+	if d.data != nil && !d.freed {
+		s.link(d)
+	}
+}
+
+// remove forgets a page.
+func (s *dirtySet) remove(id types.PageID) {
+	if d := s.get(id); d != nil {
+		s.unlink(d)
+		delete(s.open, id)
+	}
+}
+
+// linked reports whether d is among those by last use.
+func (s *dirtySet) linked(d *dirtyPage) bool { return d.newer != nil || s.newest == d }
+
+// link makes d the page that was used last.
+func (s *dirtySet) link(d *dirtyPage) {
+	if s.newest == nil {
+		s.oldest = d
+	} else {
+		d.older, s.newest.newer = s.newest, d
+	}
+	s.newest = d
+	s.resident++
+}
+
+// unlink takes d out of those by last use, if it is there.
+func (s *dirtySet) unlink(d *dirtyPage) {
+	if !s.linked(d) {
+		return
+	}
+	if d.newer == nil {
+		s.newest = d.older
+	} else {
+		d.newer.older = d.older
+	}
+	if d.older == nil {
+		s.oldest = d.newer
+	} else {
+		d.older.newer = d.newer
+	}
+	d.newer, d.older = nil, nil
+	s.resident--
+}
+
+// use notes that a page in memory is used.
+func (s *dirtySet) use(d *dirtyPage) {
+	if s.newest != d {
+		s.unlink(d)
+		s.link(d)
+	}
+}
+
+// load gives a page that was only on disk its bytes.
+func (s *dirtySet) load(d *dirtyPage, data []byte) {
+	d.data = data
+	s.link(d)
+}
+
+// drop takes the bytes of a page out of memory; it has a run. If no savepoint may want to tell it from what it was before,
+// it is packed.
+func (s *dirtySet) drop(d *dirtyPage, pack bool) {
+	if d.run.Count == 0 {
+		panic(invariant.Failf("pager: page %d leaves memory without being on disk", d.id))
+	}
+	s.unlink(d)
+	d.data = nil
+	if pack {
+		s.pack(d)
+	}
+}
+
+// pack packs a page that is not in memory, if that can be done.
+func (s *dirtySet) pack(d *dirtyPage) {
+	state := uint64(packedUsed)
+	switch {
+	case d.freed && d.run.Count == 0:
+		state |= packedFreed
+	case d.run.Count == 1 && !d.freed && uint64(d.run.First) <= packedBlock:
+		state |= uint64(d.run.First)
+	default:
+		return
+	}
+	if d.fresh {
+		state |= packedFresh
+	}
+	key := uint64(d.id) / packedPages
+	c := s.packed[key]
+	if c == nil {
+		c = new(packedChunk)
+		s.packed[key] = c
+	}
+	c[d.id%packedPages].state, c[d.id%packedPages].sum = state, d.sum
+	s.count++
+	delete(s.open, d.id)
+}
+
+// all yields every page, by id. The set must not change meanwhile.
+func (s *dirtySet) all() iter.Seq2[types.PageID, *dirtyPage] {
+	return func(yield func(types.PageID, *dirtyPage) bool) {
+		open := slices.Sorted(maps.Keys(s.open))
+		before := func(end types.PageID) bool {
+			for len(open) > 0 && open[0] < end {
+				if !yield(open[0], s.open[open[0]]) {
+					return false
+				}
+				open = open[1:]
+			}
+			return true
+		}
+		for _, key := range slices.Sorted(maps.Keys(s.packed)) {
+			c := s.packed[key]
+			for i := range types.PageID(packedPages) {
+				id := types.PageID(key)*packedPages + i
+				d, ok := c.unpack(id)
+				if ok && (!before(id) || !yield(id, &d)) {
+					return
+				}
+			}
+		}
+		before(^types.PageID(0))
+	}
+}
+
+// idBits is a set of page ids that need not lie close together.
+type idBits map[uint64]*[8]uint64 // by id / 512
+
+// add puts an id in.
+func (s idBits) add(id types.PageID) {
+	c := s[uint64(id)/512]
+	if c == nil {
+		c = new([8]uint64)
+		s[uint64(id)/512] = c
+	}
+	c[id%512/64] |= 1 << (id % 64)
+}
+
+// has reports whether an id is in.
+func (s idBits) has(id types.PageID) bool {
+	c := s[uint64(id)/512]
+	return c != nil && c[id%512/64]>>(id%64)&1 != 0
+}
+
+// each calls visit for every id, in no order.
+func (s idBits) each(visit func(types.PageID)) {
+	for key, c := range s { // callers put them into sets: the order does not matter
+		for i := range types.PageID(512) {
+			if c[i/64]>>(i%64)&1 != 0 {
+				visit(types.PageID(key)*512 + i)
+			}
+		}
+	}
+}
