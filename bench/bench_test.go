@@ -11,14 +11,19 @@ import (
 	"time"
 )
 
-// TestMain lets the test's binary be the program's child.
+// otherMains are what the test's binary is when one of these variables is set.
+var otherMains = map[string]func(arg string) error{childEnv: childMain}
+
+// TestMain lets the test's binary be a process that a test starts.
 func TestMain(m *testing.M) {
-	if arg, isRun := os.LookupEnv(childEnv); isRun {
-		if err := childMain(arg); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for variable, other := range otherMains {
+		if arg, ok := os.LookupEnv(variable); ok {
+			if err := other(arg); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
-		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
