@@ -50,8 +50,7 @@ func TestStats(t *testing.T) {
 // could free, calls for none.
 func TestCheckpointsAreAsFarApartAsTheOptionSays(t *testing.T) {
 	const every = 1 << 20
-	db, err := OpenMemory(&Options{CheckpointBytes: every})
-	require.NoError(t, err)
+	db := memory(t, &Options{CheckpointBytes: every})
 	for i := range 600 {
 		if i%100 == 99 {
 			tx, err := db.Begin(false)
