@@ -95,6 +95,8 @@ type Log struct {
 	record                   []byte // payload of the newest queued or recovered commit record
 	unsynced                 int64  // bytes written since the last sync
 	syncWanted               types.Seq
+	telling                  bool      // the observer is being told that durable and visible have moved
+	toldDurable, toldVisible types.Seq // while telling: what they were before, which waits still go by
 	failed                   error
 
 	first, last *Commit // queued, not yet in a group
