@@ -231,6 +231,9 @@ func (l *Log) Bytes(start Start) int64 {
 	n := l.geo.end(int(start.Place)) - start.Offset + l.at.Offset - l.geo.start(l.geo.place(max(l.at.Offset-1, 0)))
 	if between := int64(l.at.Serial) - int64(start.Serial) - 1; between > 0 {
 		n += between * l.geo.size
+		if first := l.segments[0].serial; first > start.Serial && first < l.at.Serial {
+			n -= l.geo.size - l.geo.first
+		}
 	}
 	return n
 }
