@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// childEnv is the variable that makes the program one run: its value is the run in JSON, and it prints the Result in JSON.
+// childEnv is the variable that makes the program one run: its value is the run in JSON, and so is the Result that it
+// prints.
 const childEnv = "PAWL_BENCH_RUN"
 
 // childRun is one run of an engine.

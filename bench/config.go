@@ -27,13 +27,16 @@ func parseFlags(args []string) (config, error) {
 	var quick bool
 	var chosenWorkloads, chosenEngines string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&c.Dir, "dir", "", "`directory` for the stores, on the disk to be measured (default: the system's for temporary files)")
+	f.StringVar(&c.Dir, "dir", "",
+		"`directory` for the stores, on the disk to be measured (default: the system's for temporary files)")
 	f.IntVar(&c.Rounds, "rounds", 5, "runs of each engine in each workload; the table has their median")
 	f.IntVar(&c.Keys, "keys", 100_000, "keys in a full store")
 	f.DurationVar(&c.Duration, "duration", 2*time.Second, "length of a measurement that has no end of its own")
 	f.Int64Var(&c.Cache, "cache", 0, "`bytes` of cache, for engines that have their own (default: each engine's)")
-	f.StringVar(&chosenWorkloads, "workloads", "", "comma-separated `list` of "+listOf(workloads, workloadName)+" (default: all)")
-	f.StringVar(&chosenEngines, "engines", "", "comma-separated `list` of "+listOf(engines, engineName)+" (default: all)")
+	f.StringVar(&chosenWorkloads, "workloads", "",
+		"comma-separated `list` of "+listOf(workloads, workloadName)+" (default: all)")
+	f.StringVar(&chosenEngines, "engines", "",
+		"comma-separated `list` of "+listOf(engines, engineName)+" (default: all)")
 	f.StringVar(&c.Profiles, "profiles", "", "`directory` for CPU profiles of the measured parts")
 	f.BoolVar(&quick, "quick", false, "less of all: 3 rounds, 20,000 keys, half a second; other flags still count")
 	if err := f.Parse(args); err != nil {

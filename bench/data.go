@@ -30,8 +30,8 @@ func (r *rng) intn(n int) int {
 	return int(hi * uint64(n) >> 32)
 }
 
-// fillKey sets dst to key number i. Keys have no prefix in common, and their order is that of no counter: filling a store in
-// the order of i is filling it in random order.
+// fillKey sets dst to key number i. Keys have no prefix in common, and their order is that of no counter: filling a
+// store in the order of i is filling it in random order.
 func fillKey(dst []byte, i int) {
 	hi := mix(uint64(i) + golden)
 	binary.BigEndian.PutUint64(dst, hi)

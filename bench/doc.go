@@ -1,5 +1,5 @@
-// Command bench measures pawl next to other embedded stores: the same work, the same keys, every value verified as it is
-// read, one process a run, rounds interleaved.
+// Command bench measures pawl next to other embedded stores: the same work, the same keys, every value verified as it
+// is read, one process a run, rounds interleaved.
 //
 //	parent                          child, one a (workload, round, engine)
 //	------                          --------------------------------------

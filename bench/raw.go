@@ -14,8 +14,8 @@ const (
 	rawWrites = 500
 )
 
-// rawDisk overwrites blocks of a file that was written before, each write followed by a sync of its data: the least that a
-// durable commit can cost in this directory. It returns one result whose operations are writes.
+// rawDisk overwrites blocks of a file that was written before, each write followed by a sync of its data: the least
+// that a durable commit can cost in this directory. It returns one result whose operations are writes.
 func rawDisk(dir string) (r Result, err error) {
 	f, err := os.Create(filepath.Join(dir, "raw"))
 	if err != nil {

@@ -192,7 +192,7 @@ func readTrace(file string) (map[string]map[string]int, error) {
 }
 
 // What a commit costs in system calls once the log's segments are recycled: one write and one sync, shared by those who
-// commit at once; no growth; and nothing while nobody does anything.
+// commit at once; no growth by a lone writer; and nothing while nobody does anything.
 func TestSyscalls(t *testing.T) {
 	if !*syscalls {
 		t.Skip("-syscalls is not set")
@@ -233,11 +233,13 @@ func TestSyscalls(t *testing.T) {
 		if split := int64(writes) - int64(f.Groups); split < 0 || split > 2*segments {
 			t.Errorf("%s: %d writes of the log for %d groups in %d segments", name, writes, f.Groups, segments)
 		}
-		if uint64(syncs) != f.Syncs || f.Syncs > f.Groups {
-			t.Errorf("%s: %d syncs of the log, %d by its own figures, for %d groups", name, syncs, f.Syncs, f.Groups)
-		}
-		if calls["ftruncate log"]+calls["fallocate log"]+calls["pwrite64 log"] > 0 || f.GrewLog != 0 {
+		// Writers who are faster than a checkpoint make the log longer, up to twice CheckpointBytes; a lone one does not.
+		growths := calls["fallocate log"] + calls["ftruncate log"]
+		if name == "commit" && (growths > 0 || f.GrewLog != 0) {
 			t.Errorf("%s: the log's length changed", name)
+		}
+		if uint64(syncs) < f.Syncs || uint64(syncs) > f.Syncs+uint64(growths) || f.Syncs > f.Groups {
+			t.Errorf("%s: %d syncs of the log, %d by its own figures, for %d groups", name, syncs, f.Syncs, f.Groups)
 		}
 		if uint64(calls["fdatasync main"]+calls["fsync main"]) != f.FileSyncs || f.FileSyncs > 2*f.Checkpoints {
 			t.Errorf("%s: %d syncs of the file for %d checkpoints", name, f.FileSyncs, f.Checkpoints)
@@ -259,8 +261,8 @@ func TestSyscalls(t *testing.T) {
 	}
 }
 
-// runtimeCalls are what Go's runtime does in a program that does nothing: its monitor sleeps, looks for I/O, and reads how many
-// processors it may use; once in two minutes, at least, it collects garbage.
+// runtimeCalls are what Go's runtime does in a program that does nothing: its monitor sleeps, looks for I/O, and reads
+// how many processors it may use; once in two minutes, at least, it collects garbage.
 var runtimeCalls = []string{
 	"nanosleep", "futex", "epoll_pwait of anon_inode:[eventpoll]", "sched_getaffinity", "pread64 of /sys/fs/cgroup/",
 	"sched_yield", "madvise", "getpid", "read of anon_inode:[eventfd]",

@@ -41,8 +41,8 @@ func newWorld(store Store, keys int, duration time.Duration) *world {
 	return &world{store: store, keys: keys, duration: duration, versions: make([]uint64, keys)}
 }
 
-// batch is what a write transaction puts. Stores may keep keys and values until the transaction ends, so each has a place of
-// its own; the places are used again by the next transaction.
+// batch is what a write transaction puts. Stores may keep keys and values until the transaction ends, so each has a
+// place of its own; the places are used again by the next transaction.
 type batch struct {
 	w    *world
 	keys []byte
