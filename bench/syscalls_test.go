@@ -49,9 +49,6 @@ func tracedMain(dir string) error {
 		return err
 	}
 	t := tracer{db: db, out: json.NewEncoder(os.Stdout)}
-	if err := t.manyCommits(); err != nil {
-		return err
-	}
 	if err := t.steady("commit", func() error { return t.commits(0, traceCommits) }); err != nil {
 		return err
 	}
