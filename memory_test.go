@@ -1,6 +1,7 @@
 package pawl
 
 import (
+	"bytes"
 	"encoding/binary"
 	"flag"
 	"os"
@@ -82,7 +83,7 @@ func TestTransactionLargerThanMemory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	db, err := Open(path, &Options{CacheSize: cache})
 	require.NoError(t, err)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 
 	heap, began := watchHeap(), time.Now()
 	require.NoError(t, db.Update(func(tx *Tx) error {
@@ -110,25 +111,37 @@ func TestTransactionLargerThanMemory(t *testing.T) {
 	require.Less(t, peak, bound)
 	require.LessOrEqual(t, files, int64(3*n*size))
 
-	heap, began = watchHeap(), time.Now()
-	seen := uint64(0)
-	require.NoError(t, db.View(func(tx *Tx) error {
-		var want [size]byte
-		for k, v := range tx.Bucket([]byte("data")).All() {
-			fillValue(k, want[:])
-			require.Equal(t, string(want[:]), string(v))
-			seen++
-		}
-		return tx.Err()
-	}))
-	require.Equal(t, n, seen)
-	peak = heap.end()
-	t.Logf("scan of all: %v, heap at most %.1f MiB", time.Since(began).Round(time.Millisecond), float64(peak)/(1<<20))
-	require.Less(t, peak, uint64(cache+32<<20))
+	scan := func(what string, bound uint64) {
+		heap, began := watchHeap(), time.Now()
+		seen := uint64(0)
+		require.NoError(t, db.View(func(tx *Tx) error {
+			var want [size]byte
+			for k, v := range tx.Bucket([]byte("data")).All() {
+				fillValue(k, want[:])
+				if !bytes.Equal(want[:], v) {
+					t.Fatalf("key %x has another value", k)
+				}
+				seen++
+			}
+			return tx.Err()
+		}))
+		require.Equal(t, n, seen)
+		peak := heap.end()
+		t.Logf("scan %s: %v, heap at most %.1f MiB", what, time.Since(began).Round(time.Millisecond), float64(peak)/(1<<20))
+		require.Less(t, peak, bound)
+	}
+	scan("behind the commit", bound)
 	heap = watchHeap()
 	_, err = db.Checkpoint(t.Context(), Complete)
 	require.NoError(t, err)
-	t.Logf("checkpoint: heap at most %.1f MiB", float64(heap.end())/(1<<20))
+	peak = heap.end()
+	t.Logf("checkpoint: heap at most %.1f MiB", float64(peak)/(1<<20))
+	require.Less(t, peak, bound)
+	require.NoError(t, db.Close())
+
+	db, err = Open(path, &Options{CacheSize: cache})
+	require.NoError(t, err)
+	scan("of a database that was just opened", uint64(cache+32<<20))
 	require.NoError(t, db.View(func(tx *Tx) error {
 		report, err := tx.Check(t.Context())
 		require.NoError(t, err)

@@ -48,6 +48,7 @@ type cacheStats struct {
 	Budget   int64  // bytes
 	Resident int64  // bytes of images and map nodes, with overhead; pinned ones included
 	Pinned   int64  // bytes that can't be evicted
+	Table    int64  // bytes of what leads from page ids to images
 	Held     int64  // bytes outside that the budget pays: dirty pages, read buffers
 	Images   int    // resident, map nodes included
 	Loads    uint64 // times that a page or node had to be read, or its read was joined
@@ -93,7 +94,7 @@ func (c *cache) figures() cacheStats {
 	defer c.mu.Unlock()
 	s := c.stats
 	s.Budget, s.Held, s.Pinned = c.budget, c.held, c.pinned.bytes
-	s.Resident = c.small.bytes + c.main.bytes + c.pinned.bytes
+	s.Resident, s.Table = c.small.bytes+c.main.bytes+c.pinned.bytes, c.table.bytes
 	s.Images = c.small.count + c.main.count + c.pinned.count
 	return s
 }
@@ -177,7 +178,7 @@ func (c *cache) enqueue(img *Image) {
 // Each round of the loop evicts an image, takes one from small to main, or takes a use from one in main; so it ends.
 func (c *cache) shrink() {
 	room := c.budget - c.held - c.pinned.bytes
-	for c.small.bytes+c.main.bytes > room && c.small.count+c.main.count > 0 {
+	for c.small.bytes+c.main.bytes+c.table.bytes > room && c.small.count+c.main.count > 0 {
 		if c.small.count > 0 && (c.small.bytes > room/smallShare || c.main.count == 0) {
 			c.evictSmall()
 		} else {

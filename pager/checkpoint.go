@@ -272,7 +272,7 @@ func (a *attempt) fix() error {
 	a.pages.start(a, p.log.Changed(a.from.number, a.x))
 	a.state = attemptPages
 	if a.moves != nil {
-		a.moves.start(a, a.pages.entries)
+		a.moves.start(a, a.pages.pages)
 		a.state = attemptFind
 	}
 	return nil
@@ -405,6 +405,8 @@ func (a *attempt) publish(m metaBlock, proof io.Proof) {
 	for _, run := range a.taken {
 		p.space.release(run)
 	}
+	a.pages.letGo()
+	a.build.changes = nil
 	a.moves.release()
 	if a.left > 0 {
 		p.space.unreserve(a.left)
@@ -494,6 +496,7 @@ func (a *attempt) undo() {
 		p.space.release(run)
 		taken += uint64(run.Count)
 	}
+	a.pages.letGo()
 	a.moves.letGo()
 	a.moves.release()
 	taken = a.returnExtra(taken)

@@ -139,21 +139,22 @@ func (c *Commit) start() error {
 		return err
 	}
 	c.state = commitBegin
-	if tx.references() {
+	if tx.references() > 0 {
 		c.sync, c.state = newFileSync(c.p), commitSync
 		return tx.void()
 	}
 	return nil
 }
 
-// references reports whether the commit will refer to blocks of the file.
-func (tx *Tx) references() bool {
+// references returns how many references to blocks of the file the commit will have.
+func (tx *Tx) references() int {
+	n := 0
 	for _, d := range tx.pages.all() {
 		if d.run.Count > 0 {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // beginLog makes the log of a database that was clean.
@@ -178,6 +179,7 @@ func (c *Commit) beginLog() (*io.Completion, error) {
 func (c *Commit) build() {
 	tx := c.tx
 	c.frames = wal.NewCommit(tx.seq)
+	c.frames.GrowReferences(tx.references())
 	var freed types.PageID
 	var count uint64
 	flush := func() {
@@ -286,6 +288,7 @@ func (c *Commit) queue() error {
 	p.queued = tx.globals
 	p.commits = append(p.commits, queuedCommit{tx.seq, tx.globals})
 	c.publish()
+	p.chargeIndex()
 	p.mu.Unlock()
 
 	tx.returnIDs(func(id types.PageID) bool { d, ok := tx.pages.peek(id); return ok && !d.freed })

@@ -74,7 +74,7 @@ type Open struct {
 	recover wal.Recover
 	grow    growFile
 	bufs    [1][]byte
-	entries []wal.Entry
+	changed []types.PageID
 	sync    *fileSync
 }
 
@@ -340,7 +340,7 @@ func (o *Open) recovered() (*io.Completion, error) {
 				Detail: fmt.Sprintf("the log refers to %d blocks at %d, which are not free", run.Count, run.First)}
 		}
 	}
-	o.entries = p.log.Changed(p.gen.number, r.Last)
+	o.changed = p.log.Changed(p.gen.number, r.Last)
 	o.state = openReserve
 	return nil, nil
 }
@@ -349,15 +349,14 @@ func (o *Open) recovered() (*io.Completion, error) {
 // meta block again: what the page cache shows of it may never have reached the disk.
 func (o *Open) reserve() error {
 	p := o.p
-	var fulls, changed []types.PageID
-	for _, e := range o.entries {
-		changed = append(changed, e.Page)
-		if e.Kind == wal.KindFull {
-			fulls = append(fulls, e.Page)
+	var fulls []types.PageID
+	for _, id := range o.changed {
+		if e := p.log.ChangedEntry(p.gen.number, id, o.info.Recovery.Last); e.Kind == wal.KindFull {
+			fulls = append(fulls, id)
 		}
 	}
 	p.mu.Lock()
-	need := p.needBehind(fulls, changed)
+	need := p.needBehind(fulls, o.changed)
 	p.mu.Unlock()
 	if !p.space.reserve(need.blocks) {
 		o.grow, o.state = growFile{p: p, more: need.blocks}, openGrow

@@ -75,6 +75,7 @@ type Pager struct {
 	covered      map[types.Generation]types.Seq // by the generations that have a layer in the log's index
 	snapshots    []*Snapshot                    // scratch of reap
 	seqs         []types.Seq                    // scratch of commit
+	indexHeld    int64                          // bytes of the log's index that the cache's budget pays for
 	figures      figures
 	writing      atomic.Bool      // somebody has the writer's turn, for Stats, as are
 	dirty        atomic.Int64     // bytes in memory of the transaction's pages, and
@@ -89,6 +90,17 @@ type queuedCommit struct {
 	seq     types.Seq
 	globals Globals
 }
+
+// chargeIndex makes the cache's budget pay for the log's index. Small differences wait. The caller holds p.mu.
+func (p *Pager) chargeIndex() {
+	now := p.log.IndexBytes()
+	if delta := now - p.indexHeld; delta > indexChargeMin || delta < -indexChargeMin {
+		p.cache.hold(delta)
+		p.indexHeld = now
+	}
+}
+
+const indexChargeMin = 64 << 10
 
 // base returns the last element of a path, for messages.
 func base(name string) string { return path.Base(name) }

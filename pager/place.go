@@ -11,13 +11,14 @@ import (
 // each, from memory or else from the log, where reads overlap the writes of those before.
 type pagePlacer struct {
 	a       *attempt
-	entries []wal.Entry
+	pages   []types.PageID // by id
 	at      int
 	batch   []pageTake
 	images  [][]byte
 	places  []placed
 	ready   bool
 	changes []mapChange // what the map has to take in, by page
+	held    int64       // bytes of the lists, which the cache's budget pays for
 }
 
 // pageTake is a page whose image is wanted.
@@ -30,14 +31,24 @@ type pageTake struct {
 // placeBatch is how many pages are looked up, and if need be read, at once.
 const placeBatch = 64
 
-// start readies the part with the index's entries, by page.
-func (b *pagePlacer) start(a *attempt, entries []wal.Entry) {
-	*b = pagePlacer{a: a, entries: entries, changes: make([]mapChange, 0, len(entries))}
+// start readies the part with the pages that the log has changed, by id.
+func (b *pagePlacer) start(a *attempt, pages []types.PageID) {
+	b.held = int64(len(pages)) * (8 + 40)
+	a.p.cache.hold(b.held)
+	b.a, b.pages, b.changes = a, pages, make([]mapChange, 0, len(pages))
+}
+
+// letGo gives up the lists, and ends what the cache's budget pays for them.
+func (b *pagePlacer) letGo() {
+	if b.held > 0 {
+		b.a.p.cache.hold(-b.held)
+		b.held, b.pages, b.changes = 0, nil, nil
+	}
 }
 
 // step places until it has to wait. nil without an error: done.
 func (b *pagePlacer) step() (*io.Completion, error) {
-	for b.at < len(b.entries) || len(b.batch) > 0 {
+	for b.at < len(b.pages) || len(b.batch) > 0 {
 		if len(b.batch) == 0 {
 			b.gather()
 		}
@@ -53,8 +64,8 @@ func (b *pagePlacer) step() (*io.Completion, error) {
 
 // gather takes the next entries that need a block. References and freed ids only change the map.
 func (b *pagePlacer) gather() {
-	for b.at < len(b.entries) && len(b.batch) < placeBatch {
-		e := b.entries[b.at]
+	for b.at < len(b.pages) && len(b.batch) < placeBatch {
+		e := b.a.p.log.ChangedEntry(b.a.from.number, b.pages[b.at], b.a.x)
 		b.at++
 		switch e.Kind {
 		case wal.KindFreed:

@@ -93,6 +93,9 @@ func (p *Pager) reapOnce() (dropped bool) {
 		dropped = true
 	}
 	p.log.Release(p.gen.covered, p.meta.Log, p.windows())
+	if dropped {
+		p.chargeIndex()
+	}
 	return dropped
 }
 

@@ -1,14 +1,12 @@
 package pager
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
-	"github.com/pawldb/pawl/wal"
 )
 
 const (
@@ -25,7 +23,7 @@ type moves struct {
 	end     types.Block // what ends behind this block is moved
 	pass    int         // 0: extents alone
 	first   types.PageID
-	changed []wal.Entry // by page
+	changed []types.PageID // ascending
 
 	scan    mapScan
 	node    scanned
@@ -55,7 +53,7 @@ type move struct {
 func newMoves(s *shrink) *moves { return &moves{end: s.end, pass: s.pass, first: s.next} }
 
 // start readies the part, with what the attempt places anyway.
-func (m *moves) start(a *attempt, changed []wal.Entry) {
+func (m *moves) start(a *attempt, changed []types.PageID) {
 	m.a, m.changed, m.next = a, changed, m.first
 	m.scan.start(a.p, a.from, uint64(m.first)/a.p.fanout())
 }
@@ -118,7 +116,7 @@ func (m *moves) wants(id types.PageID, run types.Run) bool {
 	if run.Count == 0 || run.End() <= m.end || run.Count == 1 && m.pass == 0 {
 		return false
 	}
-	_, changed := slices.BinarySearchFunc(m.changed, id, func(e wal.Entry, id types.PageID) int { return cmp.Compare(e.Page, id) })
+	_, changed := slices.BinarySearch(m.changed, id)
 	return !changed
 }
 

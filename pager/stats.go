@@ -220,7 +220,7 @@ func (c *cache) publicStats() CacheStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return CacheStats{
-		Budget: s.Budget, Bytes: s.Resident, Pinned: s.Pinned, Outside: s.Held, Images: s.Images, MapNodes: len(c.nodes),
+		Budget: s.Budget, Bytes: s.Resident + s.Table, Pinned: s.Pinned, Outside: s.Held, Images: s.Images, MapNodes: len(c.nodes),
 		Misses: s.Loads, Evictions: s.Evicted, Returned: s.Returned,
 	}
 }

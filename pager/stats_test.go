@@ -77,7 +77,7 @@ func TestStatsCount(t *testing.T) {
 	require.Positive(t, s.Cache.Evictions-evictions)
 	require.Equal(t, 10, s.Cache.Images)
 	require.Equal(t, 1, s.Cache.MapNodes)
-	require.Equal(t, int64(10*(testPageSize+imageOverhead)), s.Cache.Bytes)
+	require.Equal(t, int64(10*(testPageSize+imageOverhead)+tableChunkBytes), s.Cache.Bytes)
 }
 
 func TestStatsOfFailures(t *testing.T) {

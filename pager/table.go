@@ -69,7 +69,7 @@ func (i *Image) touch() {
 //	top ----> [ chunk | chunk | nil | ... ]           replaced by a longer copy when ids grow
 //	             |
 //	             v
-//	          [ image | nil | image | ... ]           512 page ids
+//	          [ image | nil | image | ... ]           64 page ids; it is there while one has an image
 //	             |
 //	             v
 //	          version 9, through newest --prev--> version 4, through 8 --prev--> version 2, through 2
@@ -78,18 +78,23 @@ func (i *Image) touch() {
 // are not in memory, or seqs for which nobody knows. The first image is the page's head only if it is the newest version;
 // a chain without a head is what is left when the newest version was evicted, or never loaded.
 type table struct {
-	top atomic.Pointer[[]atomic.Pointer[tableChunk]]
+	top   atomic.Pointer[[]atomic.Pointer[tableChunk]]
+	bytes int64 // of the chunks; cache.mu guards it
 
 	// Ids from tableNear on lie in a map, since a damaged file could name any and the array is as long as the largest.
 	farMu sync.RWMutex
 	far   map[types.PageID]*Image
 }
 
-type tableChunk [tableChunkSize]atomic.Pointer[Image]
+type tableChunk struct {
+	images [tableChunkSize]atomic.Pointer[Image]
+	used   int32 // of images; cache.mu guards it
+}
 
 const (
-	tableChunkSize              = 512
-	tableNear      types.PageID = 1 << 30 // 4 TiB of pages of 4 KiB; the array's top is 16 MiB then
+	tableChunkSize               = 64
+	tableChunkBytes              = 576     // with the allocator's slack
+	tableNear       types.PageID = 1 << 28 // 1 TiB of pages of 4 KiB; the array's top is 32 MiB then
 )
 
 // first returns the first image of a page's chain, or nil.
@@ -107,7 +112,7 @@ func (t *table) first(id types.PageID) *Image {
 	if chunk == nil {
 		return nil
 	}
-	return chunk[id%tableChunkSize].Load()
+	return chunk.images[id%tableChunkSize].Load()
 }
 
 // head returns the newest version of a page if it is in memory, else nil.
@@ -135,6 +140,10 @@ func (t *table) setFirst(id types.PageID, img *Image) {
 		t.setFar(id, img)
 		return
 	}
+	if img == nil {
+		t.clearFirst(id)
+		return
+	}
 	n := uint64(id)/tableChunkSize + 1
 	top := t.top.Load()
 	if top == nil || uint64(len(*top)) < n {
@@ -153,8 +162,27 @@ func (t *table) setFirst(id types.PageID, img *Image) {
 	if chunk == nil {
 		chunk = new(tableChunk)
 		(*top)[n-1].Store(chunk)
+		t.bytes += tableChunkBytes
 	}
-	chunk[id%tableChunkSize].Store(img)
+	if chunk.images[id%tableChunkSize].Swap(img) == nil {
+		chunk.used++
+	}
+}
+
+// clearFirst ends a page's chain, and lets go of a chunk that has none left. Who has just loaded the chunk misses nothing.
+func (t *table) clearFirst(id types.PageID) {
+	top, at := t.top.Load(), uint64(id)/tableChunkSize
+	if top == nil || at >= uint64(len(*top)) {
+		return
+	}
+	chunk := (*top)[at].Load()
+	if chunk == nil || chunk.images[id%tableChunkSize].Swap(nil) == nil {
+		return
+	}
+	if chunk.used--; chunk.used == 0 {
+		(*top)[at].Store(nil)
+		t.bytes -= tableChunkBytes
+	}
 }
 
 func (t *table) setFar(id types.PageID, img *Image) {

@@ -38,7 +38,8 @@ func (l *Log) Queue(c *Commit, r *Reservation, full bool) error {
 			y.add(indexEntry{page: f.header.page, version: c.seq, kind: KindFull, length: uint32(f.header.size())})
 		}
 	}
-	indexLists(y, c.seq, c.refs, c.freed)
+	y.addLists(&c.lists)
+	l.weigh()
 	if l.last == nil {
 		l.first = c
 	} else {
@@ -47,18 +48,6 @@ func (l *Log) Queue(c *Commit, r *Reservation, full bool) error {
 	l.last = c
 	l.check()
 	return nil
-}
-
-// indexLists adds what a commit's references and freed runs say.
-func indexLists(y *layer, seq types.Seq, refs []Entry, freed []freedRun) {
-	for _, r := range refs {
-		y.add(indexEntry{page: r.Page, version: seq, kind: KindReference, written: true, a: r.Run.Pack(), b: r.Sum})
-	}
-	for _, r := range freed {
-		for i := range r.count {
-			y.add(indexEntry{page: r.first + types.PageID(i), version: seq, kind: KindFreed, written: true})
-		}
-	}
 }
 
 // setPositions tells the index where the full frames of a laid-out commit lie. The caller holds the lock.

@@ -207,6 +207,7 @@ func (f *flush) finishWrite(p io.Proof) {
 		f.state = flushIdle
 	}
 	l.mu.Unlock()
+	f.group.forget()
 	if o := l.cfg.Observer; o != nil {
 		o.Written(f.commits)
 		if now != visible {

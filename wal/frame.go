@@ -2,6 +2,7 @@ package wal
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -183,22 +184,15 @@ type Commit struct {
 	bytes  int64 // of all frames
 	record []byte
 
-	refs  []Entry // staged references, in frames of referencesPerFrame
-	freed []freedRun
+	lists lists // staged references and freed runs, in frames of referencesPerFrame and freedPerFrame
 
 	reservation int64
 	full        bool // wants to be durable before it is visible
 	next        *Commit
 }
 
-// freedRun is a run of page ids given back.
-type freedRun struct {
-	first types.PageID
-	count uint64
-}
-
 // NewCommit returns an empty commit. seq is one more than that of the commit queued before.
-func NewCommit(seq types.Seq) *Commit { return &Commit{seq: seq} }
+func NewCommit(seq types.Seq) *Commit { return &Commit{seq: seq, lists: lists{seq: seq}} }
 
 // Seq returns the commit's sequence number.
 func (c *Commit) Seq() types.Seq { return c.seq }
@@ -224,11 +218,16 @@ func (c *Commit) Reference(page types.PageID, run types.Run, sum uint64) {
 	if page == 0 || run.Count == 0 || run.Count > types.RunCountMax || run.First > types.RunBlockMax {
 		panic(invariant.Failf("wal: reference of page %d to %d blocks at %d", page, run.Count, run.First))
 	}
-	c.refs = append(c.refs, Entry{Page: page, Version: c.seq, Kind: KindReference, Run: run, Sum: sum})
-	if len(c.refs)%referencesPerFrame == 1 {
+	c.lists.reference(page, run.Pack(), sum)
+	if c.lists.references()%referencesPerFrame == 1 {
 		c.bytes += frameHeaderSize
 	}
 	c.bytes += referenceEntrySize
+}
+
+// GrowReferences makes room for n references more at once, for commits that stage very many.
+func (c *Commit) GrowReferences(n int) {
+	c.lists.refs = slices.Grow(c.lists.refs, n*referenceEntrySize)
 }
 
 // Freed stages that count page ids from first on are given back.
@@ -236,8 +235,8 @@ func (c *Commit) Freed(first types.PageID, count uint64) {
 	if first == 0 || count == 0 {
 		panic(invariant.Failf("wal: freed run of %d from page %d", count, first))
 	}
-	c.freed = append(c.freed, freedRun{first, count})
-	if len(c.freed)%freedPerFrame == 1 {
+	c.lists.free(first, count)
+	if len(c.lists.freed)%freedPerFrame == 1 {
 		c.bytes += frameHeaderSize
 	}
 	c.bytes += freedEntrySize
@@ -246,19 +245,16 @@ func (c *Commit) Freed(first types.PageID, count uint64) {
 // Record stages the commit record, which ends the commit. The log keeps payload.
 func (c *Commit) Record(payload []byte) {
 	le := binary.LittleEndian
-	for at := 0; at < len(c.refs); at += referencesPerFrame {
-		refs := c.refs[at:min(at+referencesPerFrame, len(c.refs))]
-		b := make([]byte, len(refs)*referenceEntrySize)
-		for i, r := range refs {
-			e := b[i*referenceEntrySize:]
-			le.PutUint64(e[0:], uint64(r.Page))
-			le.PutUint64(e[8:], r.Run.Pack())
-			le.PutUint64(e[16:], r.Sum)
-		}
-		c.frames = append(c.frames, plainFrame(KindReference, c.seq, b))
+	refs := c.lists.refs
+	c.frames = slices.Grow(c.frames, len(refs)/(referencesPerFrame*referenceEntrySize)+len(c.lists.freed)/freedPerFrame+3)
+	for len(refs) > 0 {
+		n := min(referencesPerFrame*referenceEntrySize, len(refs))
+		c.frames = append(c.frames, plainFrame(KindReference, c.seq, refs[:n:n]))
+		refs = refs[n:]
 	}
-	for at := 0; at < len(c.freed); at += freedPerFrame {
-		runs := c.freed[at:min(at+freedPerFrame, len(c.freed))]
+	freed := c.lists.freed
+	for at := 0; at < len(freed); at += freedPerFrame {
+		runs := freed[at:min(at+freedPerFrame, len(freed))]
 		b := make([]byte, len(runs)*freedEntrySize)
 		for i, r := range runs {
 			le.PutUint64(b[i*freedEntrySize:], uint64(r.first))

@@ -37,6 +37,7 @@ type layer struct {
 	generation types.Generation
 	newest     map[types.PageID]int32
 	entries    []indexEntry // in commit order
+	bulks      []*lists     // of commits that name very many pages without a frame, in commit order; never empty
 }
 
 // newLayer returns an empty layer behind generation.
@@ -66,9 +67,60 @@ func (y *layer) find(page types.PageID, s types.Seq) int32 {
 	return at
 }
 
-// entry returns the public form of the entry at index at.
-func (y *layer) entry(at int32) Entry {
-	i := &y.entries[at]
+// addLists takes in a commit's references and freed runs. The commit must be the newest so far. The layer keeps them.
+func (y *layer) addLists(b *lists) {
+	if b.bulk() && len(y.bulks) < bulkMax {
+		y.bulks = append(y.bulks, b)
+		return
+	}
+	b.each(y.add)
+}
+
+// lookup returns the page's newest entry at or below s.
+func (y *layer) lookup(page types.PageID, s types.Seq) (indexEntry, bool) {
+	at := y.find(page, s)
+	for i := len(y.bulks) - 1; i >= 0; i-- {
+		b := y.bulks[i]
+		if b.seq > s {
+			continue
+		}
+		if at >= 0 && y.entries[at].version >= b.seq {
+			break
+		}
+		if e, ok := b.find(page); ok {
+			return e, true
+		}
+	}
+	if at < 0 {
+		return indexEntry{}, false
+	}
+	return y.entries[at], true
+}
+
+// each calls visit for every page's newest entry at or below s, in no order.
+func (y *layer) each(s types.Seq, visit func(indexEntry)) {
+	for page := range y.newest { // callers sort
+		if e, ok := y.lookup(page, s); ok {
+			visit(e)
+		}
+	}
+	for _, b := range y.bulks {
+		if b.seq > s {
+			break
+		}
+		b.each(func(e indexEntry) {
+			if _, seen := y.newest[e.page]; seen {
+				return
+			}
+			if newest, _ := y.lookup(e.page, s); newest.version == b.seq {
+				visit(e)
+			}
+		})
+	}
+}
+
+// public returns the exported form of an entry.
+func (i *indexEntry) public() Entry {
 	e := Entry{Page: i.page, Version: i.version, Kind: i.kind, Written: i.written, Length: i.length}
 	switch i.kind {
 	case KindFull:
@@ -79,10 +131,31 @@ func (y *layer) entry(at int32) Entry {
 	return e
 }
 
+// bytes returns about how much memory the layer takes.
+func (y *layer) bytes() int64 {
+	n := int64(len(y.newest)*20 + cap(y.entries)*56)
+	for _, b := range y.bulks {
+		n += int64(cap(b.refs) + cap(b.freed)*16)
+	}
+	return n
+}
+
 // index finds the newest frame of a page for a snapshot: layers by generation, oldest first. The log's lock guards it.
 type index struct {
 	layers []*layer
 }
+
+// weigh notes how much memory the index takes.
+func (l *Log) weigh() {
+	n := int64(0)
+	for _, y := range l.index.layers {
+		n += y.bytes()
+	}
+	l.indexBytes.Store(n)
+}
+
+// IndexBytes returns about how much memory the index of frames takes, in bytes.
+func (l *Log) IndexBytes() int64 { return l.indexBytes.Load() }
 
 // top returns the layer that new commits go to.
 func (x *index) top() *layer { return x.layers[len(x.layers)-1] }
@@ -96,8 +169,8 @@ func (l *Log) Lookup(page types.PageID, s types.Seq, from types.Generation) (Ent
 		if y.generation < from {
 			break
 		}
-		if at := y.find(page, s); at >= 0 {
-			return y.entry(at), true
+		if e, ok := y.lookup(page, s); ok {
+			return e.public(), true
 		}
 	}
 	return Entry{}, false
@@ -108,9 +181,8 @@ func (l *Log) Newest(page types.PageID) (types.Seq, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.index.layers) - 1; i >= 0; i-- {
-		y := l.index.layers[i]
-		if at, ok := y.newest[page]; ok {
-			return y.entries[at].version, true
+		if e, ok := l.index.layers[i].lookup(page, ^types.Seq(0)); ok {
+			return e.version, true
 		}
 	}
 	return 0, false
@@ -120,12 +192,8 @@ func (l *Log) Newest(page types.PageID) (types.Seq, bool) {
 func (l *Log) InNewestLayer(page types.PageID) (Kind, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	y := l.index.top()
-	at, ok := y.newest[page]
-	if !ok {
-		return 0, false
-	}
-	return y.entries[at].kind, true
+	e, ok := l.index.top().lookup(page, ^types.Seq(0))
+	return e.kind, ok
 }
 
 // Split opens the layer of generation next: entries above x move to it. x is what Fix returned.
@@ -152,7 +220,12 @@ func (l *Log) Split(x types.Seq, next types.Generation) {
 		}
 	}
 	old.entries = old.entries[:cut]
+	for n := len(old.bulks); n > 0 && old.bulks[n-1].seq > x; n-- {
+		y.bulks = slices.Insert(y.bulks, 0, old.bulks[n-1])
+		old.bulks = old.bulks[:n-1]
+	}
 	l.index.layers = append(l.index.layers, y)
+	l.weigh()
 }
 
 // Unsplit joins the layer of generation next, the newest, to the one before: the checkpoint that would have made it failed.
@@ -167,21 +240,31 @@ func (l *Log) Unsplit(next types.Generation) {
 	for _, e := range y.entries {
 		l.index.top().add(e)
 	}
+	l.index.top().bulks = append(l.index.top().bulks, y.bulks...)
+	l.weigh()
 }
 
-// Changed returns the newest entry at or below x of every page in the layer of generation gen, by page: 96 bytes each.
-func (l *Log) Changed(gen types.Generation, x types.Seq) []Entry {
+// Changed returns the pages that have an entry at or below x in the layer of generation gen, ascending: ChangedEntry
+// returns it, for as long as the layer is there and x is not above what it was split at.
+func (l *Log) Changed(gen types.Generation, x types.Seq) []types.PageID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	y := l.layer(gen)
-	changed := make([]Entry, 0, len(y.newest))
-	for page := range y.newest { // sorted below: the map's order does not matter
-		if at := y.find(page, x); at >= 0 {
-			changed = append(changed, y.entry(at))
-		}
-	}
-	slices.SortFunc(changed, func(a, b Entry) int { return cmp.Compare(a.Page, b.Page) })
+	changed := make([]types.PageID, 0, y.pages())
+	y.each(x, func(e indexEntry) { changed = append(changed, e.page) })
+	slices.Sort(changed)
 	return changed
+}
+
+// ChangedEntry returns the newest entry at or below x of a page that Changed has named.
+func (l *Log) ChangedEntry(gen types.Generation, page types.PageID, x types.Seq) Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.layer(gen).lookup(page, x)
+	if !ok {
+		panic(invariant.Failf("wal: page %d has no entry up to commit %d in the layer of generation %d", page, x, gen))
+	}
+	return e.public()
 }
 
 // Above returns the newest entry above x of every page in the newest layer, by page.
@@ -190,10 +273,16 @@ func (l *Log) Above(x types.Seq) []Entry {
 	defer l.mu.Unlock()
 	y := l.index.top()
 	var above []Entry
-	for i := len(y.entries) - 1; i >= 0 && y.entries[i].version > x; i-- {
-		if e := &y.entries[i]; y.newest[e.page] == int32(i) {
-			above = append(above, y.entry(int32(i)))
+	add := func(e indexEntry) {
+		if newest, _ := y.lookup(e.page, ^types.Seq(0)); newest.version == e.version {
+			above = append(above, e.public())
 		}
+	}
+	for i := len(y.entries) - 1; i >= 0 && y.entries[i].version > x; i-- {
+		add(y.entries[i])
+	}
+	for i := len(y.bulks) - 1; i >= 0 && y.bulks[i].seq > x; i-- {
+		y.bulks[i].each(add)
 	}
 	slices.SortFunc(above, func(a, b Entry) int { return cmp.Compare(a.Page, b.Page) })
 	return above
@@ -216,6 +305,7 @@ func (l *Log) DropLayer(gen types.Generation) []types.Run {
 		panic(invariant.Failf("wal: the newest layer %d dropped", gen))
 	}
 	l.index.layers = slices.DeleteFunc(l.index.layers, func(z *layer) bool { return z == y })
+	l.weigh()
 	return y.references()
 }
 
@@ -227,7 +317,22 @@ func (y *layer) references() []types.Run {
 			runs = append(runs, types.UnpackRun(e.a))
 		}
 	}
+	for _, b := range y.bulks {
+		runs = slices.Grow(runs, b.references())
+		for i := range b.references() {
+			runs = append(runs, types.UnpackRun(b.ref(i).a))
+		}
+	}
 	return runs
+}
+
+// pages returns how many pages the layer names, or more.
+func (y *layer) pages() int {
+	n := len(y.newest)
+	for _, b := range y.bulks {
+		n += int(b.count)
+	}
+	return n
 }
 
 // layer returns the layer of generation gen.
@@ -261,11 +366,7 @@ func (l *Log) ChangedSince(from types.Generation, s types.Seq) []Entry {
 		if y.generation < from {
 			continue
 		}
-		for page := range y.newest { // sorted below: the map's order does not matter
-			if at := y.find(page, s); at >= 0 {
-				changed = append(changed, y.entry(at))
-			}
-		}
+		y.each(s, func(e indexEntry) { changed = append(changed, e.public()) })
 	}
 	slices.SortFunc(changed, func(a, b Entry) int {
 		return cmp.Or(cmp.Compare(a.Page, b.Page), cmp.Compare(b.Version, a.Version))

@@ -95,6 +95,27 @@ func (g *layout) reserveArena(commits []*Commit) {
 	g.arena = g.arena[:0]
 }
 
+// forget lets go of the images that were written, and of memory that only a very large group needs. The group's I/O is
+// retired.
+func (g *layout) forget() {
+	for i := range g.pieces {
+		clear(g.pieces[i].bufs)
+		if cap(g.pieces[i].bufs) > keptBuffers {
+			g.pieces[i].bufs = nil
+		}
+	}
+	clear(g.begun)
+	if cap(g.arena) > keptArena {
+		g.arena = nil
+	}
+}
+
+// What is kept from one group to the next.
+const (
+	keptBuffers = 4096
+	keptArena   = 256 << 10
+)
+
 // take returns n zero bytes of the arena.
 func (g *layout) take(n int) []byte {
 	at := len(g.arena)

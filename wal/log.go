@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -103,13 +104,14 @@ type Log struct {
 	reserved    int64   // bytes reserved for commits that are not laid out yet
 	spare       int64   // bytes kept for a transaction that frees space
 
-	index   index
-	flush   flush
-	leader  *Wait // steps the flush
-	waiters waitList
-	resize  types.Turn // the file's length
-	digest  xxhash.Digest
-	stats   Stats
+	index      index
+	indexBytes atomic.Int64 // of memory
+	flush      flush
+	leader     *Wait // steps the flush
+	waiters    waitList
+	resize     types.Turn // the file's length
+	digest     xxhash.Digest
+	stats      Stats
 }
 
 // end is a place where the chain may go on.

@@ -25,7 +25,9 @@ type groupParser struct {
 	open    bool   // a commit has begun and its record has not come
 	freed   uint64
 
-	entries []indexEntry // of whole and open commits
+	entries []indexEntry // of whole commits, and full frames of an open one
+	bulks   []*lists     // of whole commits
+	lists   *lists       // of the open commit
 	spans   []seqSpan    // which commits each piece's segment holds
 	record  []byte       // of the last commit record
 }
@@ -40,7 +42,8 @@ type seqSpan struct {
 func (p *groupParser) start(h groupHeader, raw []byte) {
 	p.header, p.left, p.next, p.commits = h, h.length, h.first, 0
 	p.problem, p.open, p.freed = "", false, 0
-	p.entries, p.spans, p.record = p.entries[:0], p.spans[:0], nil
+	p.entries, p.bulks, p.spans, p.record = p.entries[:0], nil, p.spans[:0], nil
+	p.lists = &lists{seq: h.first}
 	p.digest.Reset()
 	_, _ = p.digest.Write(raw[:groupChainOff])
 	_, _ = p.digest.Write(raw[groupPlacesOff:groupChecksumOff])
@@ -125,15 +128,12 @@ func (p *groupParser) payload(pos Position, h frameHeader, b []byte) {
 			return
 		}
 		for ; len(b) > 0; b = b[referenceEntrySize:] {
-			e := indexEntry{
-				page: types.PageID(le.Uint64(b)), version: h.version, kind: KindReference, written: true,
-				a: le.Uint64(b[8:]), b: le.Uint64(b[16:]),
-			}
-			if run := types.UnpackRun(e.a); e.page == 0 || run.Count == 0 || run.First == 0 || !allZero(b[24:32]) {
+			page, run := types.PageID(le.Uint64(b)), types.UnpackRun(le.Uint64(b[8:]))
+			if page == 0 || run.Count == 0 || run.First == 0 || !allZero(b[24:32]) {
 				p.fail(pos.Offset, "reference out of range")
 				return
 			}
-			p.entries = append(p.entries, e)
+			p.lists.reference(page, run.Pack(), le.Uint64(b[16:]))
 		}
 	case KindFreed:
 		if h.page != 0 || len(b) == 0 || len(b)%freedEntrySize != 0 {
@@ -147,11 +147,7 @@ func (p *groupParser) payload(pos Position, h frameHeader, b []byte) {
 				return
 			}
 			p.freed += count
-			for i := range count {
-				p.entries = append(p.entries, indexEntry{
-					page: first + types.PageID(i), version: h.version, kind: KindFreed, written: true,
-				})
-			}
+			p.lists.free(first, count)
 		}
 	case kindCommit:
 		if h.page != 0 {
@@ -162,6 +158,12 @@ func (p *groupParser) payload(pos Position, h frameHeader, b []byte) {
 		p.open = false
 		p.commits++
 		p.next++
+		if p.lists.bulk() {
+			p.bulks = append(p.bulks, p.lists)
+		} else {
+			p.lists.each(func(e indexEntry) { p.entries = append(p.entries, e) })
+		}
+		p.lists = &lists{seq: p.next}
 	default:
 		p.fail(pos.Offset, "unknown kind of frame")
 	}
