@@ -292,7 +292,7 @@ func (o *Open) loadBitmaps() (*io.Completion, error) {
 	}
 	p.gen.used, p.gen.bitmaps = res.Value.used, res.Value.tree
 	p.space = newSpace(p.pageSize, p.gen.number, p.gen.used)
-	p.space.onFree = p.cache.dropNode
+	p.space.onFree, p.cache.onLate = p.cache.dropNode, p.lateRead
 	if n, ok := p.space.lengthWithin(types.Block(o.look.Size / int64(p.pageSize))); ok {
 		p.space.grow(n)
 	}
