@@ -3,6 +3,7 @@ package pager
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -121,67 +122,76 @@ func cutRecovery(t testing.TB, image *io.Memory, before *pagerWorld, label func(
 }
 
 func TestPowerCutAtEveryIO(t *testing.T) {
-	var total pagerCuts
 	for _, s := range pagerScripts {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			n := cutEverywhere(t, s, effort(4, 24, 0), effort(0, 2, 3))
 			require.Greater(t, n.points, 10)
-			total.points, total.images, total.again = total.points+n.points, total.images+n.images, total.again+n.again
 			t.Logf("%d cut points, %d disk images, %d more with recovery cut", n.points, n.images, n.again)
 		})
 	}
-	t.Logf("in all %d cut points, %d images, %d more with recovery cut", total.points, total.images, total.again)
 }
 
 // TestFailAtEveryIO makes each I/O of each script fail, once and for good.
 func TestFailAtEveryIO(t *testing.T) {
-	cases, sticky := 0, 0
-	for _, s := range pagerScripts {
-		for _, kind := range []error{errInjected, io.ErrNoSpace} {
-			for mode := range 4 {
-				if mode > effort(0, 3, 3) || s.cache == coldCache && kind != errInjected && !*long {
-					continue
-				}
-				forever, drop := mode&1 != 0, mode&2 != 0
-				for k := uint64(0); ; k++ {
-					m := io.NewMemory()
-					m.SetDropOnSyncFailure(drop)
-					w := newPagerWorld(t, m, s.cache)
-					hit := false
-					m.SetFault(func(op *io.Op) error {
-						if op.Index == k || forever && op.Index > k {
-							hit = true
-							return kind
-						}
-						return nil
+	var cases, sticky atomic.Int64
+	t.Run("scripts", func(t *testing.T) {
+		for _, s := range pagerScripts {
+			for _, kind := range []error{errInjected, io.ErrNoSpace} {
+				for mode := range 4 {
+					if mode > effort(0, 3, 3) || s.cache == coldCache && kind != errInjected && !*long {
+						continue
+					}
+					t.Run(fmt.Sprintf("%s, %v, %d", s.name, kind, mode), func(t *testing.T) {
+						t.Parallel()
+						tried, failed := failEverywhere(t, s, kind, mode&1 != 0, mode&2 != 0)
+						cases.Add(tried)
+						sticky.Add(failed)
 					})
-					s.run(w)
-					m.SetFault(nil)
-					if !hit {
-						break
-					}
-					cases++
-					label := func() string {
-						return fmt.Sprintf("%s, I/O %d fails with %v, forever %v, drop %v", s.name, k, kind, forever, drop)
-					}
-					if w.p != nil && w.p.log != nil && !w.dead {
-						if w.p.Failed() != nil {
-							sticky++
-						} else if !forever {
-							w.goesOn(label)
-						}
-					}
-					for pick := range 3 {
-						image := m.Crash(func(i int, _ io.Change) bool { return pick == 2 || pick == 1 && i%2 == 0 })
-						checkImage(t, image, w, label)
-					}
 				}
 			}
 		}
+	})
+	t.Logf("%d cases, %d of them sticky", cases.Load(), sticky.Load())
+	require.Greater(t, cases.Load(), int64(effort(100, 500, 500)))
+	require.Greater(t, sticky.Load(), int64(10))
+}
+
+// failEverywhere makes each I/O of a script fail. It returns how many it tried, and how many made the database refuse writes.
+func failEverywhere(t *testing.T, s pagerScript, kind error, forever, drop bool) (cases, sticky int64) {
+	for k := uint64(effort(len(s.name)%5, 0, 0)); ; k += uint64(effort(5, 1, 1)) {
+		m := io.NewMemory()
+		m.SetDropOnSyncFailure(drop)
+		w := newPagerWorld(t, m, s.cache)
+		hit := false
+		m.SetFault(func(op *io.Op) error {
+			if op.Index == k || forever && op.Index > k {
+				hit = true
+				return kind
+			}
+			return nil
+		})
+		s.run(w)
+		m.SetFault(nil)
+		if !hit {
+			return cases, sticky
+		}
+		cases++
+		label := func() string {
+			return fmt.Sprintf("%s, I/O %d fails with %v, forever %v, drop %v", s.name, k, kind, forever, drop)
+		}
+		if w.p != nil && w.p.log != nil && !w.dead {
+			if w.p.Failed() != nil {
+				sticky++
+			} else if !forever {
+				w.goesOn(label)
+			}
+		}
+		for pick := range 3 {
+			image := m.Crash(func(i int, _ io.Change) bool { return pick == 2 || pick == 1 && i%2 == 0 })
+			checkImage(t, image, w, label)
+		}
 	}
-	t.Logf("%d cases, %d of them sticky", cases, sticky)
-	require.Greater(t, cases, 500)
-	require.Greater(t, sticky, 10)
 }
 
 // goesOn shows that a database that a fault has not made refuse writes works as before.

@@ -417,6 +417,7 @@ func (n nested) settle(w *pagerWorld, label func() string) {
 func TestPowerCutInsideTheOther(t *testing.T) {
 	for _, n := range nestedCases {
 		t.Run(n.name, func(t *testing.T) {
+			t.Parallel()
 			places, images := 0, 0
 			for _, abandon := range []bool{false, true} {
 				n.enumerate(t, abandon, func(r nestedRun, label func() string) bool {
@@ -456,6 +457,7 @@ func TestPowerCutInsideTheOther(t *testing.T) {
 func TestFailedSyncInsideTheOther(t *testing.T) {
 	for _, n := range nestedCases {
 		t.Run(n.name, func(t *testing.T) {
+			t.Parallel()
 			cases := 0
 			n.enumerate(t, false, func(r nestedRun, label func() string) bool {
 				for fail := 0; ; fail++ {

@@ -106,19 +106,15 @@ func cutRecovery(t testing.TB, image *io.Memory, before *logWorld, label func() 
 }
 
 func TestPowerCutAtEveryIO(t *testing.T) {
-	var total cutCounts
 	for _, s := range scripts {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			n := cutEverywhere(t, s, effort(0, 1, 3))
 			require.Greater(t, n.points, 10)
 			require.Equal(t, effort(0, 1, 3) > 0, n.again > 0)
 			t.Logf("%d cut points, %d disk images, %d more with recovery cut", n.points, n.images, n.again)
-			total.points += n.points
-			total.images += n.images
-			total.again += n.again
 		})
 	}
-	t.Logf("in all %d cut points, %d images, %d more with recovery cut", total.points, total.images, total.again)
 }
 
 var errInjected = errors.New("injected")
@@ -147,7 +143,7 @@ func TestFailAtEveryIO(t *testing.T) {
 		for _, kind := range []error{errInjected, io.ErrNoSpace} {
 			for mode := range 4 {
 				forever, drop := mode&1 != 0, mode&2 != 0
-				for k := uint64(1); ; k++ {
+				for k := uint64(effort(1+len(s.name)%4, 1, 1)); ; k += uint64(effort(4, 1, 1)) {
 					w, hit := failAt(t, s, k, kind, forever, drop)
 					if !hit {
 						break
@@ -170,7 +166,7 @@ func TestFailAtEveryIO(t *testing.T) {
 		}
 	}
 	t.Logf("%d cases", cases)
-	require.Greater(t, cases, 500)
+	require.Greater(t, cases, effort(100, 500, 500))
 }
 
 // checkRestart opens the files as a new process on the same machine would: it sees what the page cache shows, which after a
