@@ -80,7 +80,7 @@ func OpenContext(ctx context.Context, path string, o *Options) (*DB, error) {
 	return db, nil
 }
 
-// OpenMemory opens a new database in memory; Close loses it. Options.IO is ignored.
+// OpenMemory opens a new database in memory; Close loses it. Options.IO, MustExist and ReadOnly are ignored.
 func OpenMemory(o *Options) (*DB, error) {
 	var opts Options
 	if o != nil {
@@ -116,7 +116,8 @@ func (db *DB) open(ctx context.Context) error {
 		}
 	}
 	if !db.info.Clean && !db.info.Created {
-		db.event(Event{Kind: EventRecovery, Seq: db.seq(), Detail: recoveryDetail(db.info.Recovery)})
+		r := db.info.Recovery
+		db.event(Event{Kind: EventRecovery, Seq: db.seq(), Bytes: r.Bytes, Detail: recoveryDetail(r)})
 	}
 	db.event(Event{Kind: EventOpen, Seq: db.seq(), Duration: time.Duration(db.io.Now() - began)})
 	return nil
