@@ -130,6 +130,7 @@ func (db *DB) config() pager.Config {
 		IO: db.io, Path: db.path, PageSize: o.PageSize, CacheSize: o.CacheSize, ReadOnly: o.ReadOnly,
 		MustExist: o.MustExist || o.ReadOnly, FileMode: uint32(o.FileMode & fs.ModePerm), MaxSize: o.MaxSize, Clock: true,
 		MaxHeldBytes: o.MaxHeldBytes,
+		OnRecovery:   func() { db.event(Event{Kind: EventRecoveryBegin}) },
 		OnFailed: func(err error) {
 			if db.failed.CompareAndSwap(false, true) {
 				db.event(Event{Kind: EventFailure, Err: err})
@@ -203,6 +204,7 @@ func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointRe
 
 // checkpoint makes one and counts it.
 func (db *DB) checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointResult, error) {
+	db.event(Event{Kind: EventCheckpointBegin})
 	began := db.io.Now()
 	var c pager.Checkpoint
 	c.Start(db.p, mode)

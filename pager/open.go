@@ -310,6 +310,9 @@ func (o *Open) readLog() {
 		return
 	}
 	pages := uint64(o.look.Size/int64(p.pageSize)) + 1
+	if p.cfg.OnRecovery != nil {
+		p.cfg.OnRecovery()
+	}
 	o.recover.Start(p.log, p.meta.Log, p.meta.Write, p.meta.Covered, pages, p.cfg.ReadOnly)
 	o.state = openRecover
 }
