@@ -61,6 +61,9 @@ func OpenContext(ctx context.Context, path string, o *Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if path == "" {
+		return nil, fmt.Errorf("%w: the path is empty", ErrOptions)
+	}
 	db := &DB{
 		opts: opts, io: opts.IO, path: path, closed: make(chan struct{}), ended: make(chan struct{}, 1),
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
