@@ -219,7 +219,8 @@ func (db *DB) checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointRe
 }
 
 // Close waits for open transactions, moves the log into the database file, and closes it. New transactions get ErrClosed
-// from the start. After an error nothing is lost: the next Open recovers.
+// from the start. After an error nothing is lost: the next Open recovers. So it does when the database has failed before,
+// with ErrFailed: then Close leaves the files as they are, which is no error of its own.
 func (db *DB) Close() error { return db.CloseContext(context.Background()) }
 
 // CloseContext is Close, but gives up with an *OpenTxError, the database still open, if ctx ends while transactions are. A
