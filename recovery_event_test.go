@@ -21,7 +21,9 @@ func TestRecoveryEvent(t *testing.T) {
 	var events []pawl.Event
 	after, err := pawl.Open("test.pawl", &pawl.Options{IO: disk.Crash(nil), OnEvent: func(e pawl.Event) { events = append(events, e) }})
 	require.NoError(t, err)
-	require.Len(t, events, 2)
+	require.Len(t, events, 3)
+	require.Equal(t, pawl.EventRecoveryBegin, events[0].Kind)
+	events = events[1:]
 	require.Equal(t, pawl.EventRecovery, events[0].Kind)
 	require.Equal(t, uint64(1), events[0].Seq)
 	require.Positive(t, events[0].Bytes)
