@@ -32,20 +32,26 @@ var values = btree.KindsOf(btree.KindValue, btree.KindLarge)
 // Root returns the root bucket, which has plain keys too. It always exists.
 func (tx *Tx) Root() *Bucket { return &tx.root }
 
-// ready finds the bucket again if something may have moved or dropped it, and returns its error.
+// ready finds the bucket again if something may have moved or dropped it, and returns its error. The transaction is open. What
+// a write transaction did not find it looks for every time: no epoch tells that a key has come or gone in its place.
 func (b *Bucket) ready() error {
-	if b.place != nil && b.place.epoch != b.tx.epoch() {
+	if b.place != nil && (b.place.epoch != b.tx.epoch() || b.err != nil && b.tx.w != nil) {
 		b.resolve()
 	}
 	return b.err
 }
 
 // Exists reports whether the bucket is there. If that could not be found out, Err says why.
-func (b *Bucket) Exists() bool { return b.ready() == nil }
+func (b *Bucket) Exists() bool { return b.Err() == nil }
 
 // Err returns nil if the bucket is there; ErrBucketNotFound if not; ErrNotBucket if there is a key instead; or what kept it
 // from being read.
-func (b *Bucket) Err() error { return b.ready() }
+func (b *Bucket) Err() error {
+	if err := b.tx.open(); err != nil {
+		return err
+	}
+	return b.ready()
+}
 
 // Get returns the value under key. It is a slice of an immutable image, read-only and valid for as long as it is held; or a
 // copy, if the transaction changed its page or the value is of about 1 MiB or longer. An empty value is not nil.

@@ -61,6 +61,9 @@ func OpenContext(ctx context.Context, path string, o *Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if path == "" {
+		return nil, fmt.Errorf("%w: the path is empty", ErrOptions)
+	}
 	db := &DB{
 		opts: opts, io: opts.IO, path: path, closed: make(chan struct{}), ended: make(chan struct{}, 1),
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
@@ -130,6 +133,7 @@ func (db *DB) config() pager.Config {
 		IO: db.io, Path: db.path, PageSize: o.PageSize, CacheSize: o.CacheSize, ReadOnly: o.ReadOnly,
 		MustExist: o.MustExist || o.ReadOnly, FileMode: uint32(o.FileMode & fs.ModePerm), MaxSize: o.MaxSize, Clock: true,
 		MaxHeldBytes: o.MaxHeldBytes,
+		OnRecovery:   func() { db.event(Event{Kind: EventRecoveryBegin}) },
 		OnFailed: func(err error) {
 			if db.failed.CompareAndSwap(false, true) {
 				db.event(Event{Kind: EventFailure, Err: err})
@@ -203,6 +207,7 @@ func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointRe
 
 // checkpoint makes one and counts it.
 func (db *DB) checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointResult, error) {
+	db.event(Event{Kind: EventCheckpointBegin})
 	began := db.io.Now()
 	var c pager.Checkpoint
 	c.Start(db.p, mode)
@@ -217,7 +222,8 @@ func (db *DB) checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointRe
 }
 
 // Close waits for open transactions, moves the log into the database file, and closes it. New transactions get ErrClosed
-// from the start. After an error nothing is lost: the next Open recovers.
+// from the start. After an error nothing is lost: the next Open recovers. So it does when the database has failed before,
+// with ErrFailed: then Close leaves the files as they are, which is no error of its own.
 func (db *DB) Close() error { return db.CloseContext(context.Background()) }
 
 // CloseContext is Close, but gives up with an *OpenTxError, the database still open, if ctx ends while transactions are. A

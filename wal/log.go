@@ -72,7 +72,8 @@ type Log struct {
 	name string // base name of the file, for errors
 
 	mu       sync.Mutex
-	file     io.File // nil until Create or Recover
+	file     io.File   // nil until Create or Recover
+	fileID   io.FileID // of it
 	segments []segment
 	epoch    uint64 // of this open
 	serial   uint64 // last one given to a segment

@@ -194,7 +194,7 @@ func (m *Recover) opened() (*io.Completion, error) {
 		return nil, err
 	}
 	m.io.Reset()
-	l.setFile(m.open.File)
+	l.setFile(m.open.File, m.open.ID)
 	size := m.open.Size
 	m.open.File = nil
 	l.geo = geometry{first: int64(m.start.FirstSegment), size: int64(m.start.Segment)}
