@@ -23,11 +23,11 @@ func TestRecoveryEvent(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, events, 3)
 	require.Equal(t, pawl.EventRecoveryBegin, events[0].Kind)
-	recovery := events[1]
-	require.Equal(t, pawl.EventRecovery, recovery.Kind)
-	require.Equal(t, uint64(1), recovery.Seq)
-	require.Positive(t, recovery.Bytes)
-	require.True(t, strings.HasPrefix(recovery.Detail, "1 commits in 1 groups"), recovery.Detail)
-	require.Equal(t, pawl.EventOpen, events[2].Kind)
+	events = events[1:]
+	require.Equal(t, pawl.EventRecovery, events[0].Kind)
+	require.Equal(t, uint64(1), events[0].Seq)
+	require.Positive(t, events[0].Bytes)
+	require.True(t, strings.HasPrefix(events[0].Detail, "1 commits in 1 groups"), events[0].Detail)
+	require.Equal(t, pawl.EventOpen, events[1].Kind)
 	require.NoError(t, after.Close())
 }
