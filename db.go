@@ -24,6 +24,7 @@ type DB struct {
 	path string
 
 	closing atomic.Bool
+	closer  chan struct{} // holds a token while a Close is at work, and from its end on
 	closed  chan struct{} // when Close has ended
 	ended   chan struct{} // a token when a transaction ended while closing
 	waits   waitList
@@ -65,7 +66,7 @@ func OpenContext(ctx context.Context, path string, o *Options) (*DB, error) {
 		return nil, fmt.Errorf("%w: the path is empty", ErrOptions)
 	}
 	db := &DB{
-		opts: opts, io: opts.IO, path: path, closed: make(chan struct{}), ended: make(chan struct{}, 1),
+		opts: opts, io: opts.IO, path: path, closer: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{}, 1),
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	if db.io == nil {
@@ -227,18 +228,23 @@ func (db *DB) checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointRe
 func (db *DB) Close() error { return db.CloseContext(context.Background()) }
 
 // CloseContext is Close, but gives up with an *OpenTxError, the database still open, if ctx ends while transactions are. A
-// second Close waits for the first and returns nil.
+// second Close waits for the first and returns nil, or takes over if the first gives up.
 func (db *DB) CloseContext(ctx context.Context) error {
-	if !db.closing.CompareAndSwap(false, true) {
+	select {
+	case db.closer <- struct{}{}:
+	default:
 		select {
+		case db.closer <- struct{}{}: // the one before has given up
 		case <-db.closed:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+	db.closing.Store(true)
 	if err := db.drain(ctx); err != nil {
 		db.closing.Store(false)
+		<-db.closer
 		return err
 	}
 	db.stop()
