@@ -48,7 +48,7 @@ func (db *DB) signalWork() {
 }
 
 // logBytes returns how long the part of the log is that no checkpoint has covered.
-func (db *DB) logBytes() int64 { return db.p.Log().Stats().UsedBytes }
+func (db *DB) logBytes() int64 { return db.p.NeedsLog() }
 
 // keepUp makes a writer wait for a checkpoint if the log has got too long: the disk can't keep up.
 func (db *DB) keepUp(ctx context.Context) error {

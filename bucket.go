@@ -54,7 +54,7 @@ func (b *Bucket) Err() error {
 }
 
 // Get returns the value under key. It is a slice of an immutable image, read-only and valid for as long as it is held; or a
-// copy, if the transaction changed its page or the value is longer than 1 MiB. An empty value is not nil.
+// copy, if the transaction changed its page or the value is of about 1 MiB or longer. An empty value is not nil.
 //
 // ErrNotFound: there is no such key. ErrIsBucket: it is a bucket's name.
 func (b *Bucket) Get(key []byte) ([]byte, error) {
@@ -76,7 +76,8 @@ func (b *Bucket) Get(key []byte) ([]byte, error) {
 	return e.Value, nil
 }
 
-// GetAppend appends the value under key to dst and returns that; without an error dst is as long as before.
+// GetAppend appends the value under key to dst and returns that. After an error, ErrNotFound and ErrIsBucket included, it
+// returns dst as it was.
 func (b *Bucket) GetAppend(dst, key []byte) ([]byte, error) {
 	e, err := b.lookup(key)
 	if err != nil {

@@ -61,6 +61,9 @@ func OpenContext(ctx context.Context, path string, o *Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if path == "" {
+		return nil, fmt.Errorf("%w: the path is empty", ErrOptions)
+	}
 	db := &DB{
 		opts: opts, io: opts.IO, path: path, closed: make(chan struct{}), ended: make(chan struct{}, 1),
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
@@ -80,7 +83,7 @@ func OpenContext(ctx context.Context, path string, o *Options) (*DB, error) {
 	return db, nil
 }
 
-// OpenMemory opens a new database in memory; Close loses it. Options.IO is ignored.
+// OpenMemory opens a new database in memory; Close loses it. Options.IO, MustExist and ReadOnly are ignored.
 func OpenMemory(o *Options) (*DB, error) {
 	var opts Options
 	if o != nil {
@@ -116,7 +119,8 @@ func (db *DB) open(ctx context.Context) error {
 		}
 	}
 	if !db.info.Clean && !db.info.Created {
-		db.event(Event{Kind: EventRecovery, Seq: db.seq(), Detail: recoveryDetail(db.info.Recovery)})
+		r := db.info.Recovery
+		db.event(Event{Kind: EventRecovery, Seq: db.seq(), Bytes: r.Bytes, Detail: recoveryDetail(r)})
 	}
 	db.event(Event{Kind: EventOpen, Seq: db.seq(), Duration: time.Duration(db.io.Now() - began)})
 	return nil
@@ -218,7 +222,8 @@ func (db *DB) checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointRe
 }
 
 // Close waits for open transactions, moves the log into the database file, and closes it. New transactions get ErrClosed
-// from the start. After an error nothing is lost: the next Open recovers.
+// from the start. After an error nothing is lost: the next Open recovers. So it does when the database has failed before,
+// with ErrFailed: then Close leaves the files as they are, which is no error of its own.
 func (db *DB) Close() error { return db.CloseContext(context.Background()) }
 
 // CloseContext is Close, but gives up with an *OpenTxError, the database still open, if ctx ends while transactions are. A

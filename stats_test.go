@@ -45,3 +45,30 @@ func TestStats(t *testing.T) {
 	require.NoError(t, db.Close())
 	require.Equal(t, Stats{Path: "memory.pawl"}, db.Stats())
 }
+
+// Checkpoints come once for each CheckpointBytes of log. What readers of older states keep of the log, which no checkpoint
+// could free, calls for none.
+func TestCheckpointsAreAsFarApartAsTheOptionSays(t *testing.T) {
+	const every = 1 << 20
+	db := memory(t, &Options{CheckpointBytes: every})
+	for i := range 600 {
+		if i%100 == 99 {
+			tx, err := db.Begin(false)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, tx.Rollback()) }()
+		}
+		require.NoError(t, db.Update(func(tx *Tx) error {
+			for j := range 8 {
+				if err := tx.Root().Put(fmt.Appendf(nil, "%d.%d", i, j), make([]byte, 900)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	s := db.Stats()
+	require.Len(t, s.Readers, 6)
+	require.Greater(t, s.LogWrites, uint64(4*every))
+	require.LessOrEqual(t, s.Checkpoints, s.LogWrites/every)
+	require.Less(t, s.UnsavedLog, int64(3*every))
+}

@@ -16,6 +16,8 @@ var (
 	ErrNoSpace = errors.New("io: no space left")
 	// ErrReadOnly means that the file or the medium does not accept changes.
 	ErrReadOnly = errors.New("io: read-only")
+	// ErrNotRegular means that a name leads to a directory, a device or a pipe.
+	ErrNotRegular = errors.New("io: not a regular file")
 	// ErrClosed means that the file or the backend was closed before the submission.
 	ErrClosed = errors.New("io: closed")
 	// ErrLocked means that another open holds a lock that excludes the one asked for.

@@ -64,7 +64,7 @@ type Opening struct {
 type Lookup struct {
 	Path string // in; symbolic links are followed
 
-	Real string // out
+	Real string // out; of a missing file where its name leads, empty if that is nowhere
 	Size int64  // out: bytes
 	ID   FileID // out
 }

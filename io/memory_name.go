@@ -87,11 +87,12 @@ func (m *Memory) open(o *Opening, name string) error {
 
 // stat does a Stat. The caller holds m.mu.
 func (m *Memory) stat(l *Lookup, name string) error {
+	l.Real = name
 	node := m.names[name]
 	if node == nil {
 		return fs.ErrNotExist
 	}
-	l.Real, l.Size, l.ID = name, node.size, node.id()
+	l.Size, l.ID = node.size, node.id()
 	return nil
 }
 

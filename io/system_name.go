@@ -7,9 +7,6 @@ import (
 	"path/filepath"
 )
 
-// errNotRegular means that a name leads to a directory, a device or a pipe.
-var errNotRegular = errors.New("io: not a regular file")
-
 // Open opens or creates a regular file.
 func (s *system) Open(c *Completion, o *Opening) {
 	o.File, o.Real, o.Size, o.ID = nil, "", 0, FileID{}
@@ -63,7 +60,7 @@ func (s *system) open(o *Opening) error {
 	// What is there is looked at first: opening a pipe would wait for its other end, opening a device might do anything.
 	err = repeat(func() error { info, err = s.calls.stat(final); return err })
 	if err == nil && !info.regular {
-		return errNotRegular
+		return ErrNotRegular
 	}
 	h := noHandle
 	err = repeat(func() error { h, err = s.calls.open(final, o.Flag, o.Mode); return err })
@@ -72,7 +69,7 @@ func (s *system) open(o *Opening) error {
 	}
 	err = repeat(func() error { info, err = s.calls.describe(h); return err })
 	if err == nil && !info.regular {
-		err = errNotRegular
+		err = ErrNotRegular
 	}
 	if err != nil {
 		s.calls.close(h)
@@ -92,12 +89,13 @@ func (s *system) stat(l *Lookup) error {
 	if err != nil {
 		return err
 	}
+	l.Real = final
 	var info fileInfo
 	err = repeat(func() error { info, err = s.calls.stat(final); return err })
 	if err != nil {
 		return err
 	}
-	l.Real, l.Size, l.ID = final, info.size, info.id
+	l.Size, l.ID = info.size, info.id
 	return nil
 }
 

@@ -172,7 +172,7 @@ func TestSystemPipe(t *testing.T) {
 	}
 	opens := h.Calls["open"].Load()
 	o := Opening{Path: name}
-	if err := systemDo(t, s, func(c *Completion) { s.Open(c, &o) }); !errors.Is(err, errNotRegular) {
+	if err := systemDo(t, s, func(c *Completion) { s.Open(c, &o) }); !errors.Is(err, ErrNotRegular) {
 		t.Error(err)
 	}
 	if n := h.Calls["open"].Load(); n != opens {

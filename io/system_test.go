@@ -466,7 +466,7 @@ func TestSystemNames(t *testing.T) {
 	if rel.Name() != f.Name() || !filepath.IsAbs(rel.Name()) {
 		t.Errorf("names %q and %q", rel.Name(), f.Name())
 	}
-	for name, err := range map[string]error{"": fs.ErrNotExist, "nodir/f": fs.ErrNotExist, ".": errNotRegular} {
+	for name, err := range map[string]error{"": fs.ErrNotExist, "nodir/f": fs.ErrNotExist, ".": ErrNotRegular} {
 		o := Opening{Path: name, Flag: OpenWrite | OpenCreate}
 		if got := systemDo(t, s, func(c *Completion) { s.Open(c, &o) }); !errors.Is(got, err) || o.File != nil {
 			t.Errorf("open of %q: %v", name, got)

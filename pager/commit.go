@@ -201,7 +201,9 @@ func (c *Commit) build() {
 		default:
 			start, end := pageGap(d.data)
 			c.frames.Full(id, d.data, start, end)
-			c.images = append(c.images, newImage(id, tx.seq, d.data))
+			img := newImage(id, tx.seq, d.data)
+			img.checked.Store(d.known)
+			c.images = append(c.images, img)
 		}
 	}
 	flush()

@@ -25,7 +25,7 @@ type createFile struct {
 	temp  string
 	open  io.Opening
 	io    io.Completion
-	link  io.Attempt
+	try   io.Attempt // the link, then the remove: the failure of either can be an answer
 	bufs  [1][]byte
 	made  bool // by us: nobody else was faster
 	named bool // the temporary name is there
@@ -52,7 +52,7 @@ func newCreateFile(p *Pager) *createFile { return &createFile{p: p} }
 // Step goes on with the creation.
 func (c *createFile) Step() (types.IOResult[struct{}], error) {
 	for {
-		if c.state != createOpen && c.state != createLink {
+		if c.state != createOpen && c.state != createLink && c.state != createRemove {
 			if !c.io.Done() {
 				return types.Wait[struct{}](&c.io)
 			}
@@ -88,19 +88,27 @@ func (c *createFile) Step() (types.IOResult[struct{}], error) {
 			f.Close(&c.io)
 		case createClose:
 			c.state = createLink
-			p.io.Link(c.link.Begin("the new database to get its name"), c.temp, p.cfg.Path)
+			p.io.Link(c.try.Begin("the new database to get its name"), c.temp, p.cfg.Path)
 		case createLink:
-			if o := c.link.Over(); !o.Done() {
+			if o := c.try.Over(); !o.Done() {
 				return types.Wait[struct{}](o)
 			}
-			err := c.link.Err()
+			err := c.try.Err()
 			if err != nil && !errors.Is(err, fs.ErrExist) {
 				return types.Fail[struct{}](c.Abort(err))
 			}
 			c.made = err == nil
 			c.state = createRemove
-			p.io.Remove(&c.io, c.temp)
+			c.try.Reset()
+			p.io.Remove(c.try.Begin("the temporary name to go"), c.temp)
 		case createRemove:
+			if o := c.try.Over(); !o.Done() {
+				return types.Wait[struct{}](o)
+			}
+			// A file system without links has renamed: the temporary name is gone already.
+			if err := c.try.Err(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return types.Fail[struct{}](c.Abort(err))
+			}
 			c.named = false
 			c.state = createDir
 			p.io.SyncDir(&c.io, p.cfg.Path)
@@ -158,6 +166,11 @@ func (c *createFile) Abort(cause error) error {
 		if c.named {
 			c.p.io.Remove(new(io.Completion), c.temp)
 		}
+	}
+	if !c.try.Idle() && !c.try.Over().Done() {
+		c.try.Cancel()
+		c.try.OnRetire(clean)
+		return cause
 	}
 	if c.io.Idle() {
 		clean(nil)

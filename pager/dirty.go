@@ -17,6 +17,7 @@ type dirtyPage struct {
 	epoch int       // of the savepoint that it was made under
 	fresh bool      // its id was free before this transaction
 	freed bool
+	known bool // its owner made it, or had looked at what it was made of: Image.Checked holds from its commit on
 
 	newer, older *dirtyPage // in memory: the neighbours by last use
 	id           types.PageID

@@ -39,7 +39,8 @@ func (tx *Tx) Find(id types.PageID) (pg Page, ok bool) {
 // Pager returns the database that the transaction changes.
 func (tx *Tx) Pager() *Pager { return tx.p }
 
-// Checked reports whether SetChecked was called: the owner of the page has looked at what it holds, and need not again.
+// Checked reports whether SetChecked was called, for this image or for the one that a transaction made it of: the owner of
+// the page has looked at what it holds, and need not again. Of a page that was new in its transaction it is the maker.
 func (i *Image) Checked() bool { return i.checked.Load() }
 
 // SetChecked notes that the owner of the page has looked at what it holds.

@@ -191,6 +191,9 @@ func (o *Open) found() (*io.Completion, error) {
 	case !errors.Is(err, fs.ErrNotExist) || p.cfg.ReadOnly || p.cfg.MustExist:
 		return nil, err
 	}
+	if o.look.Real != "" {
+		p.cfg.Path = o.look.Real // a link to a missing file: that is made, not the link replaced
+	}
 	o.create, o.state = newCreateFile(p), openCreate
 	return nil, nil
 }
@@ -292,7 +295,7 @@ func (o *Open) loadBitmaps() (*io.Completion, error) {
 	}
 	p.gen.used, p.gen.bitmaps = res.Value.used, res.Value.tree
 	p.space = newSpace(p.pageSize, p.gen.number, p.gen.used)
-	p.space.onFree = p.cache.dropNode
+	p.space.onFree, p.cache.onLate = p.cache.dropNode, p.lateRead
 	if n, ok := p.space.lengthWithin(types.Block(o.look.Size / int64(p.pageSize))); ok {
 		p.space.grow(n)
 	}
@@ -405,6 +408,9 @@ func (o *Open) Abort(cause error) error {
 	case openSync:
 		cause = o.sync.Abort(cause)
 	case openFile:
+		if errors.Is(cause, io.ErrNotRegular) {
+			cause = fmt.Errorf("%w: %w", types.ErrNotDatabase, cause)
+		}
 		if !o.io.Idle() {
 			o.io.Cancel()
 			o.io.OnRetire(func(*io.Completion) {

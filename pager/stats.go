@@ -137,6 +137,17 @@ func (p *Pager) Stats() Stats {
 	return s
 }
 
+// NeedsLog returns Stats.NeedsLog alone, for whoever decides after each commit whether a checkpoint is due. What readers of
+// older states keep of the log does not count: no checkpoint would free it.
+func (p *Pager) NeedsLog() int64 {
+	if !p.log.Began() {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Bytes(p.meta.Log)
+}
+
 // addReaders fills in what s says of readers. The caller holds p.mu.
 func (p *Pager) addReaders(s *Stats) {
 	type held struct {

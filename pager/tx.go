@@ -133,7 +133,7 @@ func (tx *Tx) Edit(pg Page) []byte {
 	switch {
 	case d == nil:
 		tx.remember(pg.ID, nil)
-		d = &dirtyPage{data: slices.Clone(pg.Data), epoch: tx.epoch}
+		d = &dirtyPage{data: slices.Clone(pg.Data), epoch: tx.epoch, known: pg.Image != nil && pg.Image.Checked()}
 		setPageVersion(d.data, tx.seq)
 		tx.pages.set(pg.ID, d)
 		tx.bytes += int64(len(d.data))
@@ -141,7 +141,7 @@ func (tx *Tx) Edit(pg Page) []byte {
 		panic(invariant.Failf("pager: edit of page %d, freed %v, in memory %v", pg.ID, d.freed, d.data != nil))
 	case !tx.mutable(d):
 		tx.remember(pg.ID, d)
-		d = &dirtyPage{data: slices.Clone(d.data), epoch: tx.epoch, fresh: d.fresh}
+		d = &dirtyPage{data: slices.Clone(d.data), epoch: tx.epoch, fresh: d.fresh, known: d.known}
 		tx.pages.set(pg.ID, d)
 		tx.bytes += int64(len(d.data))
 	case d.run.Count > 0: // loaded after it was spilled: what lies there is no longer it
@@ -159,7 +159,7 @@ func (tx *Tx) New() (types.PageID, []byte) {
 	id := tx.takeID()
 	data := make([]byte, tx.p.pageSize)
 	initPage(data, PageKindNode, id, tx.seq)
-	tx.put(id, &dirtyPage{data: data, epoch: tx.epoch, fresh: true})
+	tx.put(id, &dirtyPage{data: data, epoch: tx.epoch, fresh: true, known: true})
 	tx.bytes += int64(len(data))
 	return id, data
 }

@@ -192,6 +192,7 @@ func (f *flush) finishWrite(p io.Proof) {
 	l.unsynced += f.group.bytes
 	f.written, f.places = f.group.end, f.group.places
 	visible := l.visible
+	l.tell()
 	for _, c := range f.commits {
 		l.setWritten(c)
 		if !c.full && l.visible == c.seq-1 {
@@ -213,6 +214,7 @@ func (f *flush) finishWrite(p io.Proof) {
 			o.Advanced(durable, now)
 		}
 	}
+	l.told()
 	clear(f.commits)
 	if sync {
 		l.file.Sync(&f.sync)
@@ -238,6 +240,7 @@ func (f *flush) finishSync(p io.Proof) {
 		l.mu.Unlock()
 		return
 	}
+	l.tell()
 	l.durable, l.synced, l.proven = f.through, f.syncEnd, f.syncPlaces
 	l.unproven = 0 // no group is laid out while one is synced
 	l.visible = max(l.visible, l.durable)
@@ -249,7 +252,21 @@ func (f *flush) finishSync(p io.Proof) {
 	if o := l.cfg.Observer; o != nil {
 		o.Advanced(durable, visible)
 	}
+	l.told()
 	l.wakeSatisfied()
+}
+
+// tell keeps waits where they are while the watermarks move and the observer is told. The caller holds the lock, and is the
+// leader.
+func (l *Log) tell() {
+	l.telling, l.toldDurable, l.toldVisible = true, l.durable, l.visible
+}
+
+// told lets waits go by the watermarks again: the caller wakes them.
+func (l *Log) told() {
+	l.mu.Lock()
+	l.telling = false
+	l.mu.Unlock()
 }
 
 // fail makes the failure sticky and fails everything above the durable commit.

@@ -2,6 +2,8 @@ package wal
 
 import (
 	"encoding/binary"
+	"errors"
+	"io/fs"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -65,7 +67,7 @@ func (m *Create) Step() (types.IOResult[Start], error) {
 
 		case createOpens:
 			if m.open.File != nil {
-				l.setFile(m.open.File)
+				l.setFile(m.open.File, m.open.ID)
 				m.open.File = nil
 			}
 			m.state = createEmpty
@@ -141,10 +143,10 @@ func (l *Log) openFile() io.File {
 }
 
 // setFile gives the log its file.
-func (l *Log) setFile(f io.File) {
+func (l *Log) setFile(f io.File, id io.FileID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.file = f
+	l.file, l.fileID = f, id
 }
 
 // Abort gives up. The file keeps what was done to it; the meta block does not name it, so it is ignored.
@@ -179,12 +181,15 @@ func (l *Log) Began() bool {
 }
 
 // Close is a machine that closes the log's file once its I/O is retired, and removes it if that is asked for: the database
-// file alone is complete then. A log without a file is closed at once. The log is not used afterwards.
+// file alone is complete then. If another file has got the log's name meanwhile, it is somebody else's and stays. A log
+// without a file is closed at once. The log is not used afterwards.
 type Close struct {
 	log    *Log
 	remove bool
 	state  closeState
 	io     io.Completion
+	try    io.Attempt // the look at the name: a missing log is an answer
+	look   io.Lookup
 }
 
 type closeState uint8
@@ -192,6 +197,7 @@ type closeState uint8
 const (
 	closeFile   closeState = iota // work
 	closeCloses                   // await
+	closeLook                     // await: is the name still the log's?
 	closeRemove                   // await
 	closeDir                      // await
 	closeEnded                    // end
@@ -204,7 +210,7 @@ func (m *Close) Start(l *Log, remove bool) { *m = Close{log: l, remove: remove} 
 func (m *Close) Step() (types.IOResult[struct{}], error) {
 	l := m.log
 	for {
-		if m.state != closeFile {
+		if m.state != closeFile && m.state != closeLook {
 			if !m.io.Done() {
 				return types.Wait[struct{}](&m.io)
 			}
@@ -220,12 +226,28 @@ func (m *Close) Step() (types.IOResult[struct{}], error) {
 				m.state = closeEnded
 				return types.Done(struct{}{})
 			}
-			l.setFile(nil)
+			l.setFile(nil, l.fileID)
 			m.state = closeCloses
 			f.Close(&m.io)
 
 		case closeCloses:
 			if !m.remove {
+				m.state = closeEnded
+				return types.Done(struct{}{})
+			}
+			m.state = closeLook
+			m.look.Path = l.cfg.Path
+			l.cfg.IO.Stat(m.try.Begin("the log's name to be looked up"), &m.look)
+
+		case closeLook:
+			if c := m.try.Over(); !c.Done() {
+				return types.Wait[struct{}](c)
+			}
+			err := m.try.Err()
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return types.Fail[struct{}](m.Abort(err))
+			}
+			if err != nil || m.look.ID != l.fileID {
 				m.state = closeEnded
 				return types.Done(struct{}{})
 			}
@@ -248,6 +270,9 @@ func (m *Close) Step() (types.IOResult[struct{}], error) {
 
 // Abort gives up waiting. The file is closed all the same once its I/O is retired.
 func (m *Close) Abort(cause error) error {
+	if m.state == closeLook {
+		m.try.Cancel()
+	}
 	m.state = closeEnded
 	if !m.io.Idle() {
 		m.io.Cancel()

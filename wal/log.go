@@ -72,7 +72,8 @@ type Log struct {
 	name string // base name of the file, for errors
 
 	mu       sync.Mutex
-	file     io.File // nil until Create or Recover
+	file     io.File   // nil until Create or Recover
+	fileID   io.FileID // of it
 	segments []segment
 	epoch    uint64 // of this open
 	serial   uint64 // last one given to a segment
@@ -96,6 +97,8 @@ type Log struct {
 	record                   []byte // payload of the newest queued or recovered commit record
 	unsynced                 int64  // bytes written since the last sync
 	syncWanted               types.Seq
+	telling                  bool      // the observer is being told that durable and visible have moved
+	toldDurable, toldVisible types.Seq // while telling: what they were before, which waits still go by
 	failed                   error
 
 	first, last *Commit // queued, not yet in a group
@@ -231,6 +234,9 @@ func (l *Log) Bytes(start Start) int64 {
 	n := l.geo.end(int(start.Place)) - start.Offset + l.at.Offset - l.geo.start(l.geo.place(max(l.at.Offset-1, 0)))
 	if between := int64(l.at.Serial) - int64(start.Serial) - 1; between > 0 {
 		n += between * l.geo.size
+		if first := l.segments[0].serial; first > start.Serial && first < l.at.Serial {
+			n -= l.geo.size - l.geo.first
+		}
 	}
 	return n
 }

@@ -194,7 +194,7 @@ func (m *Recover) opened() (*io.Completion, error) {
 		return nil, err
 	}
 	m.io.Reset()
-	l.setFile(m.open.File)
+	l.setFile(m.open.File, m.open.ID)
 	size := m.open.Size
 	m.open.File = nil
 	l.geo = geometry{first: int64(m.start.FirstSegment), size: int64(m.start.Segment)}
@@ -485,9 +485,7 @@ func (m *Recover) accept() error {
 	for _, e := range m.parser.entries {
 		l.index.layers[0].add(e)
 	}
-	for _, b := range m.parser.bulks {
-		l.index.layers[0].bulks = append(l.index.layers[0].bulks, b)
-	}
+	l.index.layers[0].bulks = append(l.index.layers[0].bulks, m.parser.bulks...)
 	l.weigh()
 	m.spans = append(m.spans, m.parser.spans...)
 	m.last = h.first + types.Seq(h.commits) - 1

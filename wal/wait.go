@@ -45,14 +45,16 @@ func (w *Wait) StartIdle(l *Log) { *w = Wait{log: l, idle: true} }
 func (w *Wait) satisfied() (bool, error) {
 	l := w.log
 	if w.idle {
-		return l.failed != nil || !l.flush.active(), nil
+		return l.failed != nil || !l.flush.active() && !l.telling, nil
 	}
-	mark := l.visible
+	mark, told := l.visible, l.toldVisible
 	if w.durable {
-		mark = l.durable
+		mark, told = l.durable, l.toldDurable
 	}
 	if mark >= w.seq {
-		return true, nil
+		// Whoever gets the acknowledgement and then reads must see the commit: it waits until the observer knows. The
+		// leader wakes it.
+		return !l.telling || told >= w.seq, nil
 	}
 	if l.failed != nil {
 		return true, unknown(w.seq, l.failed)
