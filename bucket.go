@@ -41,11 +41,16 @@ func (b *Bucket) ready() error {
 }
 
 // Exists reports whether the bucket is there. If that could not be found out, Err says why.
-func (b *Bucket) Exists() bool { return b.ready() == nil }
+func (b *Bucket) Exists() bool { return b.Err() == nil }
 
 // Err returns nil if the bucket is there; ErrBucketNotFound if not; ErrNotBucket if there is a key instead; or what kept it
-// from being read.
-func (b *Bucket) Err() error { return b.ready() }
+// from being read. After the end of the transaction it is ErrTxClosed.
+func (b *Bucket) Err() error {
+	if err := b.tx.open(); err != nil {
+		return err
+	}
+	return b.ready()
+}
 
 // Get returns the value under key. It is a slice of an immutable image, read-only and valid for as long as it is held; or a
 // copy, if the transaction changed its page or the value is longer than 1 MiB. An empty value is not nil.
