@@ -32,9 +32,10 @@ var values = btree.KindsOf(btree.KindValue, btree.KindLarge)
 // Root returns the root bucket, which has plain keys too. It always exists.
 func (tx *Tx) Root() *Bucket { return &tx.root }
 
-// ready finds the bucket again if something may have moved or dropped it, and returns its error.
+// ready finds the bucket again if something may have moved or dropped it, and returns its error. The transaction is open. What
+// a write transaction did not find it looks for every time: no epoch tells that a key has come or gone in its place.
 func (b *Bucket) ready() error {
-	if b.place != nil && b.place.epoch != b.tx.epoch() {
+	if b.place != nil && (b.place.epoch != b.tx.epoch() || b.err != nil && b.tx.w != nil) {
 		b.resolve()
 	}
 	return b.err
@@ -53,7 +54,7 @@ func (b *Bucket) Err() error {
 }
 
 // Get returns the value under key. It is a slice of an immutable image, read-only and valid for as long as it is held; or a
-// copy, if the transaction changed its page or the value is longer than 1 MiB. An empty value is not nil.
+// copy, if the transaction changed its page or the value is of about 1 MiB or longer. An empty value is not nil.
 //
 // ErrNotFound: there is no such key. ErrIsBucket: it is a bucket's name.
 func (b *Bucket) Get(key []byte) ([]byte, error) {
@@ -75,7 +76,8 @@ func (b *Bucket) Get(key []byte) ([]byte, error) {
 	return e.Value, nil
 }
 
-// GetAppend appends the value under key to dst and returns that; without an error dst is as long as before.
+// GetAppend appends the value under key to dst and returns that. After an error, ErrNotFound and ErrIsBucket included, it
+// returns dst as it was.
 func (b *Bucket) GetAppend(dst, key []byte) ([]byte, error) {
 	e, err := b.lookup(key)
 	if err != nil {

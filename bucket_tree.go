@@ -279,10 +279,7 @@ func (b *Bucket) SetSequence(v uint64) error {
 
 // NextSequence adds one to the bucket's sequence and returns it: numbers that are unique in the bucket.
 func (b *Bucket) NextSequence() (uint64, error) {
-	if err := b.tx.open(); err != nil {
-		return 0, err
-	}
-	if err := b.ready(); err != nil {
+	if err := b.Err(); err != nil {
 		return 0, err
 	}
 	v := b.Sequence() + 1

@@ -30,7 +30,7 @@ func (tx *Tx) enterRead() error {
 
 // WriteTo writes a copy of the database as the transaction sees it, a complete database file of its own, and returns its
 // length in bytes. Writers and checkpoints go on meanwhile. The copy is a new database: its id is new. Damage in what is
-// copied is an error, after parts of it may have been written.
+// copied is an error, after parts of it may have been written. A write transaction is ErrTxWritable.
 func (tx *Tx) WriteTo(w stdio.Writer) (int64, error) {
 	if err := tx.enterRead(); err != nil {
 		return 0, err
@@ -96,7 +96,7 @@ func (r *CheckReport) Err() error { return errors.Join(r.Problems...) }
 
 // Check reads everything that the transaction can see and holds it together: every page is reachable once, every bucket in
 // order, every value whole; the map, the free space and the counts agree. Damage is in the report; the error is for what
-// kept it from ending.
+// kept it from ending. A write transaction is ErrTxWritable.
 func (tx *Tx) Check(ctx context.Context) (CheckReport, error) {
 	if err := tx.enterRead(); err != nil {
 		return CheckReport{}, err
@@ -133,7 +133,8 @@ type compactor struct {
 }
 
 // Compact copies every bucket, key and sequence of src into dst, which has none, in the order of keys, so that dst's file is
-// as small as it can be. It commits every few megabytes: after an error dst has a part.
+// as small as it can be. It commits every few megabytes: after an error dst has a part. A dst with
+// keys or buckets is ErrOptions.
 func Compact(ctx context.Context, dst, src *DB) error {
 	from, err := src.BeginContext(ctx, false)
 	if err != nil {

@@ -103,6 +103,7 @@ func (c *Cursor) ready() bool {
 		c.c.Start(c.b.tx.source(), c.b.root)
 		c.init = true
 	}
+	c.c.Retarget(c.b.root)
 	return true
 }
 

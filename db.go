@@ -83,7 +83,7 @@ func OpenContext(ctx context.Context, path string, o *Options) (*DB, error) {
 	return db, nil
 }
 
-// OpenMemory opens a new database in memory; Close loses it. Options.IO is ignored.
+// OpenMemory opens a new database in memory; Close loses it. Options.IO, MustExist and ReadOnly are ignored.
 func OpenMemory(o *Options) (*DB, error) {
 	var opts Options
 	if o != nil {
@@ -119,7 +119,8 @@ func (db *DB) open(ctx context.Context) error {
 		}
 	}
 	if !db.info.Clean && !db.info.Created {
-		db.event(Event{Kind: EventRecovery, Seq: db.seq(), Detail: recoveryDetail(db.info.Recovery)})
+		r := db.info.Recovery
+		db.event(Event{Kind: EventRecovery, Seq: db.seq(), Bytes: r.Bytes, Detail: recoveryDetail(r)})
 	}
 	db.event(Event{Kind: EventOpen, Seq: db.seq(), Duration: time.Duration(db.io.Now() - began)})
 	return nil
@@ -132,6 +133,7 @@ func (db *DB) config() pager.Config {
 		IO: db.io, Path: db.path, PageSize: o.PageSize, CacheSize: o.CacheSize, ReadOnly: o.ReadOnly,
 		MustExist: o.MustExist || o.ReadOnly, FileMode: uint32(o.FileMode & fs.ModePerm), MaxSize: o.MaxSize, Clock: true,
 		MaxHeldBytes: o.MaxHeldBytes,
+		OnRecovery:   func() { db.event(Event{Kind: EventRecoveryBegin}) },
 		OnFailed: func(err error) {
 			if db.failed.CompareAndSwap(false, true) {
 				db.event(Event{Kind: EventFailure, Err: err})
@@ -205,6 +207,7 @@ func (db *DB) Checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointRe
 
 // checkpoint makes one and counts it.
 func (db *DB) checkpoint(ctx context.Context, mode CheckpointMode) (CheckpointResult, error) {
+	db.event(Event{Kind: EventCheckpointBegin})
 	began := db.io.Now()
 	var c pager.Checkpoint
 	c.Start(db.p, mode)

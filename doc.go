@@ -38,4 +38,8 @@
 //
 // A DB may be used by any number of goroutines. So may a read transaction and its buckets; a write transaction, its buckets
 // and any cursor belong to one goroutine at a time. A transaction that was closed answers everything with ErrTxClosed.
+//
+// # More
+//
+// The manual, docs/manual.md in the repository, has a tutorial, what is assumed of the disk, how to tune, and kvtool.
 package pawl

@@ -18,11 +18,15 @@ const (
 	EventStall                           // a writer waited for a checkpoint since the log was too long; Duration
 	EventFailure                         // the database refuses writes from here on; Err
 	EventClose                           // the database was closed; Err of its last checkpoint
+
+	EventRecoveryBegin   // the log is about to be replayed; EventRecovery follows, unless Open fails
+	EventCheckpointBegin // a checkpoint begins; EventCheckpoint follows. That of Close tells of neither
 )
 
 // String returns the name.
 func (k EventKind) String() string {
-	names := [...]string{"", "open", "recovery", "commit", "checkpoint", "stall", "failure", "close"}
+	names := [...]string{"", "open", "recovery", "commit", "checkpoint", "stall", "failure", "close",
+		"recovery begins", "checkpoint begins"}
 	if int(k) < len(names) && k > 0 {
 		return names[k]
 	}
@@ -44,7 +48,8 @@ func (db *DB) event(e Event) {
 	if db.opts.OnEvent != nil {
 		db.opts.OnEvent(e)
 	}
-	if db.opts.Logger == nil || e.Kind == EventCommit {
+	switch {
+	case db.opts.Logger == nil, e.Kind == EventCommit, e.Kind == EventRecoveryBegin, e.Kind == EventCheckpointBegin:
 		return
 	}
 	level := slog.LevelInfo

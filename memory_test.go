@@ -75,8 +75,11 @@ func fillValue(key, value []byte) {
 // back: memory stays within bounds, and the files within 3 times the data.
 func TestTransactionLargerThanMemory(t *testing.T) {
 	n, cache := uint64(64<<10), int64(4<<20)
-	if *long {
+	switch {
+	case *long:
 		n, cache = 1<<20, 16<<20
+	case testing.Short():
+		n, cache = 16<<10, 1<<20
 	}
 	const size = 1024
 	bound := uint64(cache + 48<<20)

@@ -36,13 +36,14 @@ func (d Durability) String() string {
 // MaxValueSize is the length of the longest value.
 const MaxValueSize = btree.MaxValueSize
 
-// MaxKeySize returns the length of the longest key in a database of that page size: about a quarter page.
+// MaxKeySize returns the length of the longest key, or bucket's name, in a database of that page size: 7/32 of a page, so
+// 896 bytes of 4096; a little less in pages of 512.
 func MaxKeySize(pageSize int) int { return btree.MaxKeySize(pageSize) }
 
 // Options say how to open a database. The zero value of each is its default, and a nil *Options is all defaults.
 type Options struct {
 	// CacheSize bounds the memory that the database accounts for: page images, changed pages of the transaction under way
-	// included. 0: 64 MiB. It is at least 64 pages.
+	// included. 0: 64 MiB. It is at least 256 KiB, and 64 pages of PageSize.
 	CacheSize int64
 	// PageSize is that of a new database: 512 to 65536, a power of two. 0: 4096. If the file has another one, Open fails
 	// with ErrPageSize; with 0 it takes the file's.
@@ -52,11 +53,13 @@ type Options struct {
 	ReadOnly bool
 	// MustExist makes a missing file an error (fs.ErrNotExist) instead of creating it. ReadOnly implies it.
 	MustExist bool
-	// LockTimeout is how long Open waits for another process to let go of the database. 0: 1 s. Below 0: not at all.
+	// LockTimeout is how long Open waits for another open, of this process or another, to let go of the database. 0: 1 s.
+	// Below 0: not at all.
 	LockTimeout time.Duration
 	// Durability is that of transactions that don't set their own.
 	Durability Durability
-	// SyncInterval is how long a Relaxed commit may not be on stable storage yet. 0: 100 ms.
+	// SyncInterval is how long a Relaxed commit may not be on stable storage yet; longer while an automatic checkpoint is
+	// under way. 0: 100 ms.
 	SyncInterval time.Duration
 	// CheckpointBytes is how long the log gets before it is moved into the database file. 0: 64 MiB. Writers wait for
 	// the checkpoint if the log is twice as long.
@@ -76,7 +79,7 @@ type Options struct {
 	// OnEvent is called for what happens in the database, on the goroutine to which it happens, with no lock held. It
 	// must not wait for the database. nil: nothing is called.
 	OnEvent func(Event)
-	// Debug keeps the stack of each transaction's begin, for OpenTxError and Stats.
+	// Debug keeps the stack of each transaction's begin, for OpenTxError. That costs more than a small transaction.
 	Debug bool
 }
 

@@ -14,7 +14,7 @@ type Stats struct {
 	PageSize int // bytes
 
 	FileBytes   int64 // length of the database file
-	LiveBytes   int64 // of it in use by the newest checkpoint: pages and what leads to them
+	LiveBytes   int64 // of it in use by the newest checkpoint; this and the next two are 0 in a read-only open
 	FreeBytes   int64 // of it free for new pages
 	HeldBytes   int64 // of it neither: kept by readers of older states, by the log, or by what is under way
 	LogBytes    int64 // length of the log's file
@@ -22,7 +22,7 @@ type Stats struct {
 	LogSegments int
 	Pages       int64 // in use, large values counting one for each MiB
 
-	Seq        uint64 // newest commit that a new transaction sees
+	Seq        uint64 // newest commit that a new read transaction sees
 	Durable    uint64 // newest commit on stable storage
 	Covered    uint64 // newest commit in the database file
 	Generation uint64 // of the database file: checkpoints in its life

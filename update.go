@@ -63,7 +63,8 @@ var errGoexit = errors.New("pawl: the function called runtime.Goexit")
 
 // Batch is Update that shares one commit with the other calls that are waiting for the writer's turn. Each function runs once,
 // in a savepoint of its own: its error takes back what it did and is its caller's alone, as is its panic. An error of the
-// commit is everybody's.
+// commit is everybody's, as is what a loop or a cursor of one of them could not return. The function runs on a goroutine of
+// its own.
 func (db *DB) Batch(fn func(*Tx) error) error {
 	call := &batchCall{fn: fn, done: make(chan struct{})}
 	b := &db.batch

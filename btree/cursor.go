@@ -22,7 +22,8 @@ import (
 // key behind it, and Prev the one before.
 type Cursor struct {
 	src  Source
-	root types.PageID
+	tree types.PageID // as it was given; 0: the root bucket's
+	root types.PageID // where that is
 
 	state cursorState
 	move  cursorMove
@@ -62,8 +63,20 @@ const (
 
 // Start readies the cursor for the tree at root, 0 for the root bucket's. It is at no entry.
 func (c *Cursor) Start(src Source, root types.PageID) {
-	*c = Cursor{src: src, root: root, path: path{steps: c.path.steps[:0], keys: c.path.keys}, buf: c.buf}
+	*c = Cursor{src: src, tree: root, path: path{steps: c.path.steps[:0], keys: c.path.keys}, buf: c.buf}
 	c.path.reset()
+}
+
+// Retarget has the cursor of a transaction go on, from its key, in the tree at another root: another tree took the place of
+// the one that it was started on.
+func (c *Cursor) Retarget(root types.PageID) {
+	if c.tree == root {
+		return
+	}
+	if c.state != cursorIdle {
+		panic(invariant.Failf("btree: Cursor retargeted in state %d", c.state))
+	}
+	c.tree, c.lost = root, true
 }
 
 // First arms the cursor to move to the first entry.
@@ -140,7 +153,7 @@ func (c *Cursor) Step() (types.IOResult[bool], error) {
 		}
 		switch c.state {
 		case cursorArmed:
-			if c.root = c.src.rootOr(c.root); c.root == 0 {
+			if c.root = c.src.rootOr(c.tree); c.root == 0 {
 				return c.none()
 			}
 			c.aim()

@@ -231,6 +231,9 @@ func (r *modelRun) run(n int) {
 // The trees do what nested maps do, with small pages, a cache of a few pages, spills, savepoints and reopens.
 func TestModel(t *testing.T) {
 	operations := 4000
+	if testing.Short() {
+		operations = 1000
+	}
 	if *long {
 		operations = 250_000
 	}

@@ -40,6 +40,10 @@ type cache struct {
 	loads  map[loadKey]*load
 	byPage map[types.PageID]*load // those of pages, linked by sibling
 	stats  cacheStats
+
+	// onLate is told of a read of the database file that was given up and is not retired; over is called when it is. It is
+	// set before the first use, and may be nil.
+	onLate func(offset int64, size int) (over func())
 }
 
 // cacheStats are figures of a cache. Hits are not among them: a counter that all readers write would cost more than

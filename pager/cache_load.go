@@ -65,20 +65,24 @@ func (c *cache) beginLoad(key loadKey) (l *load, first bool) {
 }
 
 // leaveLoad ends one participation in a load. When the last one leaves a read that is under way, it is cancelled.
-func (c *cache) leaveLoad(l *load) {
-	if c.part(l) {
-		l.read.Cancel() // resolves completions: not under a lock. Nothing happens if the read is over
-	}
-}
+func (c *cache) leaveLoad(l *load) { c.leaveLoadThen(l, func() {}) }
 
 // leaveLoadThen is leaveLoad, and runs then: once the read is retired if it was the last one's to wait for, else at once.
+// Blocks of the file are not free before that.
 func (c *cache) leaveLoadThen(l *load, then func()) {
-	if !c.part(l) {
+	if !c.part(l) || l.over().Retired() {
 		then()
 		return
 	}
-	l.read.OnRetire(func(*io.Completion) { then() })
-	l.read.Cancel()
+	over := func() {}
+	if c.onLate != nil && l.key.epoch == 0 {
+		over = c.onLate(l.key.offset, len(l.buf))
+	}
+	l.read.OnRetire(func(*io.Completion) {
+		over()
+		then()
+	})
+	l.read.Cancel() // resolves completions: not under a lock
 }
 
 // part takes one participant off l, and reports whether that was the last.

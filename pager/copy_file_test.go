@@ -286,7 +286,7 @@ func TestCopyFileStepsAndAborts(t *testing.T) {
 			if !ended {
 				seq := r.Seq()
 				r.Close()
-				reads := slices.ContainsFunc(m.Queue(), func(op *io.Op) bool { return op.Name() == "read" && op.Started && op.File == "db" })
+				reads := slices.ContainsFunc(m.Queue(), func(op *io.Op) bool { return op.Name() == "read" && op.Started && op.File != "copy" })
 				held := false
 				w.p.readers.each(func(s *Snapshot, _ int64) { held = held || s.Seq == seq })
 				if held && !reads {

@@ -340,21 +340,42 @@ func (g *Get) leave() {
 	}
 }
 
-// end leaves the read, and what the reader holds to itself: once the read is retired, if nobody else waits for it.
+// end leaves the read. If nobody else waits for it, what it reads stays where it is until it is retired.
 func (g *Get) end() {
 	g.state = getEnded
 	l, held, p, slot := g.load, g.held, g.p, g.slot
 	g.load, g.held = nil, false
-	if held && l != nil && !l.over().Done() {
-		p.cache.leaveLoadThen(l, func() { p.unhold(slot) })
+	if l == nil || l.over().Retired() {
+		if l != nil {
+			p.cache.leaveLoad(l)
+		}
+		if held {
+			p.unhold(slot)
+		}
 		return
 	}
-	if l != nil {
-		p.cache.leaveLoad(l)
+	var pin *readerSlot
+	if l.key.epoch != 0 { // the snapshot keeps the log's segment
+		p.mu.Lock()
+		pin = p.readers.acquireAt(&Snapshot{Seq: g.seq, gen: g.gen})
+		p.mu.Unlock()
 	}
-	if held {
-		p.unhold(slot)
-	}
+	p.cache.leaveLoadThen(l, func() {
+		if pin != nil {
+			p.readers.release(pin)
+			p.reap()
+		}
+		if held {
+			p.unhold(slot)
+		}
+	})
+}
+
+// lateRead keeps blocks of the file from being free until over is called: a read of them was given up and is not retired.
+func (p *Pager) lateRead(offset int64, size int) (over func()) {
+	run := types.Run{First: types.Block(offset / int64(p.pageSize)), Count: uint32(size / p.pageSize)}
+	p.space.lateRead(run)
+	return func() { p.space.lateReadOver(run) }
 }
 
 // Abort leaves the read, which is cancelled if nobody else waits for it.

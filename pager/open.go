@@ -295,7 +295,7 @@ func (o *Open) loadBitmaps() (*io.Completion, error) {
 	}
 	p.gen.used, p.gen.bitmaps = res.Value.used, res.Value.tree
 	p.space = newSpace(p.pageSize, p.gen.number, p.gen.used)
-	p.space.onFree = p.cache.dropNode
+	p.space.onFree, p.cache.onLate = p.cache.dropNode, p.lateRead
 	if n, ok := p.space.lengthWithin(types.Block(o.look.Size / int64(p.pageSize))); ok {
 		p.space.grow(n)
 	}
@@ -313,6 +313,9 @@ func (o *Open) readLog() {
 		return
 	}
 	pages := uint64(o.look.Size/int64(p.pageSize)) + 1
+	if p.cfg.OnRecovery != nil {
+		p.cfg.OnRecovery()
+	}
 	o.recover.Start(p.log, p.meta.Log, p.meta.Write, p.meta.Covered, pages, p.cfg.ReadOnly)
 	o.state = openRecover
 }

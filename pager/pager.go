@@ -37,6 +37,9 @@ type Config struct {
 	// the flush, with no lock held. Both may be nil.
 	OnAdvance func(durable, visible types.Seq)
 	OnFailed  func(err error)
+
+	// OnRecovery is told that Open is about to read the log, by whoever steps it. It may be nil.
+	OnRecovery func()
 }
 
 // Pager owns the database file and its log. Its operations are machines; the methods that take no I/O say so.

@@ -27,7 +27,6 @@ type moves struct {
 
 	scan    mapScan
 	node    scanned
-	begun   bool
 	counted [mapLevelsMax]uint64 // of each level, the last node that blocks are reserved for, plus 1
 
 	list    []move                 // by page

@@ -40,7 +40,9 @@ type space struct {
 	groups   []spaceGroup
 	free     uint64
 	reserved uint64
-	leaving  uint64 // blocks on their way to free: onFree is being told
+	leaving  uint64      // blocks on their way to free: onFree is being told, or they are waiting
+	late     []types.Run // under reads that were given up and are not retired
+	waiting  []types.Run // blocks that only such a read keeps from being free
 	cursor   types.Block
 	others   [][]uint64 // scratch of exclusive
 }
@@ -197,7 +199,7 @@ func (s *space) leave(runs []types.Run, group, word int, gone uint64) []types.Ru
 	return runs
 }
 
-// settle tells onFree of blocks that leave, and then makes them free.
+// settle tells onFree of blocks that leave, and then makes them free, once no late read is under way there.
 func (s *space) settle(runs []types.Run) {
 	for _, run := range runs {
 		s.onFree(run)
@@ -205,10 +207,7 @@ func (s *space) settle(runs []types.Run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, run := range runs {
-		g, from, to := s.locate(run)
-		wipeBits(g.busy, from, to)
-		s.freed(g, to-from)
-		s.leaving -= uint64(run.Count)
+		s.freeOrWait(run)
 	}
 }
 

@@ -485,9 +485,7 @@ func (m *Recover) accept() error {
 	for _, e := range m.parser.entries {
 		l.index.layers[0].add(e)
 	}
-	for _, b := range m.parser.bulks {
-		l.index.layers[0].bulks = append(l.index.layers[0].bulks, b)
-	}
+	l.index.layers[0].bulks = append(l.index.layers[0].bulks, m.parser.bulks...)
 	l.weigh()
 	m.spans = append(m.spans, m.parser.spans...)
 	m.last = h.first + types.Seq(h.commits) - 1

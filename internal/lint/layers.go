@@ -15,6 +15,7 @@ var layerOrder = map[string]int{
 	"btree":   4,
 	".":       5, // the root package
 	"cmd":     6,
+	"docs":    6, // compiled examples of the manual
 	"testing": 6,
 }
 

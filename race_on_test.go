@@ -1,0 +1,5 @@
+//go:build race
+
+package pawl
+
+const underRace = true
