@@ -253,6 +253,9 @@ func (tx *Tx) Rollback() error {
 	if tx.managed {
 		return ErrTxManaged
 	}
+	if err := tx.open(); err != nil {
+		return err
+	}
 	if tx.w != nil {
 		if !tx.w.busy.CompareAndSwap(false, true) {
 			return ErrTxBusy
