@@ -2,6 +2,7 @@ package pawl
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/pawldb/pawl/io"
@@ -50,13 +51,36 @@ func (db *DB) signalWork() {
 // logBytes returns how long the part of the log is that no checkpoint has covered.
 func (db *DB) logBytes() int64 { return db.p.NeedsLog() }
 
-// keepUp makes a writer wait for a checkpoint if the log has got too long: the disk can't keep up.
+// keepUp makes a writer wait for a checkpoint if the log has got too long, because the disk can't keep up; or if there is little
+// room and the disk was full when there last was, because a checkpoint makes room out of what the log and the file have.
 func (db *DB) keepUp(ctx context.Context) error {
-	if db.logBytes() < 2*db.opts.CheckpointBytes {
+	used := db.logBytes()
+	if used < 2*db.opts.CheckpointBytes && (used == 0 || !db.needsRoom()) {
 		return nil
 	}
 	began := db.io.Now()
 	_, err := db.checkpoint(ctx, Passive)
 	db.event(Event{Kind: EventStall, Duration: time.Duration(db.io.Now() - began), Err: err})
 	return ctx.Err()
+}
+
+// foundFull notes that err says that the disk, or what MaxSize allows, is full.
+func (db *DB) foundFull(err error) {
+	if errors.Is(err, ErrFull) && !db.opts.ReadOnly {
+		db.full.Store(max(db.p.Room().Bytes, 1))
+	}
+}
+
+// needsRoom reports whether there is little room, and growing failed when the files were as long as they are now.
+func (db *DB) needsRoom() bool {
+	full := db.full.Load()
+	if full == 0 {
+		return false
+	}
+	room := db.p.Room()
+	if room.Bytes > full { // they have grown since: there is space again
+		db.full.CompareAndSwap(full, 0)
+		return false
+	}
+	return room.Tight
 }

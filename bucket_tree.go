@@ -172,18 +172,18 @@ func (tx *Tx) DeleteBucket(path ...[]byte) error {
 }
 
 // MoveBucket gives the bucket at the path from another path, whose last name is free and whose others are there. What is in
-// it is not touched. A bucket can't be moved to where it is, or into itself.
+// it is not touched. A bucket can't be moved into itself.
 //
 // ErrBucketNotFound, ErrNotBucket, ErrBucketExists, ErrKeyEmpty, ErrKeyTooLarge; after an error nothing has moved.
 func (tx *Tx) MoveBucket(from, to [][]byte) error {
-	within := len(from) > 0 && len(to) >= len(from) && slices.EqualFunc(from, to[:len(from)], slices.Equal)
+	within := len(from) > 0 && len(to) > len(from) && slices.EqualFunc(from, to[:len(from)], slices.Equal)
 	return tx.Try(func() error {
 		entry, err := tx.unlinkBucket(from)
 		if err != nil {
 			return err
 		}
 		if within {
-			return fmt.Errorf("%w: %q is the bucket at %q itself, or in it", ErrBucketExists, to, from)
+			return fmt.Errorf("%w: %q is inside of the bucket at %q", ErrBucketExists, to, from)
 		}
 		return tx.linkBucket(to, entry)
 	})

@@ -34,10 +34,11 @@ type DB struct {
 	stop       context.CancelFunc
 	wake       chan struct{} // a token: there is work for the background goroutine
 	stopped    chan struct{}
-	relaxed    atomic.Bool // a commit may not be on stable storage
-	writer     atomic.Bool // a write transaction is open
-	stacks     sync.Map    // *Tx to txStack, with Options.Debug
-	failed     atomic.Bool // EventFailure was sent
+	relaxed    atomic.Bool  // a commit may not be on stable storage
+	writer     atomic.Bool  // a write transaction is open
+	stacks     sync.Map     // *Tx to txStack, with Options.Debug
+	failed     atomic.Bool  // EventFailure was sent
+	full       atomic.Int64 // bytes of file and log when they last could not grow; 0: they could
 	ckpt       ckptFigures
 }
 

@@ -14,10 +14,13 @@ import (
 // outcome.
 func run[T any](ctx context.Context, db *DB, what string, s types.Stepper[T]) (T, error) {
 	res, err := s.Step()
-	if err != nil || res.Pending == nil {
-		return res.Value, err
+	if err == nil && res.Pending != nil {
+		res.Value, err = wait(ctx, db, what, s, res.Pending)
 	}
-	return wait(ctx, db, what, s, res.Pending)
+	if err != nil && db.p != nil {
+		db.foundFull(err)
+	}
+	return res.Value, err
 }
 
 // queuer is a machine with a point of no return.

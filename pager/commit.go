@@ -210,10 +210,10 @@ func (c *Commit) build() {
 	c.frames.Record(tx.globals.encode(make([]byte, 0, globalsSize)))
 }
 
-// shrinks reports whether the transaction gives back at least as many pages as it takes, and is small: it may use the space
-// that is kept so that deleting is possible on a full disk.
+// shrinks reports whether the transaction gives back at least as many pages as it takes, adds nothing, and is small: it may use
+// the space that is kept so that deleting is possible on a full disk.
 func (c *Commit) shrinks() bool {
-	return c.tx.globals.Pages <= c.tx.snap.Globals.Pages && len(c.images) <= spareBlocks/4
+	return !c.tx.adds && c.tx.globals.Pages <= c.tx.snap.Globals.Pages && len(c.images) <= spareBlocks/4
 }
 
 // spareBlocks is how many free blocks are kept for transactions that give space back.

@@ -71,9 +71,9 @@ func (m *WriteExtent) Step() (types.IOResult[types.PageID], error) {
 
 		case extentTake:
 			count := uint32(len(m.data) / tx.p.pageSize)
-			run, ok := tx.p.space.take(count, 0)
+			run, ok := tx.p.space.takeSparing(count)
 			if !ok {
-				m.grow = &growFile{p: tx.p, more: uint64(count), run: count}
+				m.grow = &growFile{p: tx.p, more: uint64(count) + spareBlocks, run: count}
 				m.state = extentGrow
 				continue
 			}

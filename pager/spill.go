@@ -88,7 +88,7 @@ func (m *MakeRoom) Step() (types.IOResult[struct{}], error) {
 				return types.Fail[struct{}](m.Abort(err))
 			}
 			if more > 0 {
-				m.grow = &growFile{p: tx.p, more: more, run: 1}
+				m.grow = &growFile{p: tx.p, more: more + spareBlocks, run: 1}
 				m.state = roomGrow
 				continue
 			}
@@ -150,10 +150,10 @@ func (m *MakeRoom) place() (missing uint64, err error) {
 	tx := m.tx
 	for m.at < len(m.victims) && len(m.writes) < spillWritesMax {
 		want := min(len(m.victims)-m.at, spillRunMax)
-		run, ok := tx.p.space.take(uint32(want), 0)
+		run, ok := tx.p.space.takeSparing(uint32(want))
 		for !ok && want > 1 {
 			want /= 2
-			run, ok = tx.p.space.take(uint32(want), 0)
+			run, ok = tx.p.space.takeSparing(uint32(want))
 		}
 		if !ok {
 			if len(m.writes) > 0 {
