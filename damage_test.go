@@ -265,10 +265,13 @@ func (d *damaged) flipAll(t *testing.T, file string, stride int, o Options) {
 	t.Logf("%d bytes: %d whole, %d of them with reads that fail, %d without the newest group, %d not opened",
 		len(written)/stride, n.whole.Load(), n.partly.Load(), n.lost.Load(), n.refused.Load())
 	require.Positive(t, n.whole.Load())
+	if len(written)/stride < 500 {
+		return // too few to meet everything
+	}
 	require.Positive(t, n.refused.Load())
-	if file == damageName && !testing.Short() {
+	if file == damageName {
 		require.Positive(t, n.partly.Load())
-	} else if !testing.Short() {
+	} else {
 		require.Positive(t, n.lost.Load())
 	}
 }
