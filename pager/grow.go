@@ -95,7 +95,7 @@ func (g *growFile) plan() error {
 	}
 	g.least, g.blocks = least, least
 	step := min(max(uint64(now)/growPart, growMin), growMax/uint64(p.pageSize))
-	if roomy, ok := p.space.lengthFor(missing+step, g.run); ok && p.withinLimit(roomy) == nil {
+	if roomy, ok := p.space.lengthFor(g.more+step, g.run); ok && p.withinLimit(roomy) == nil {
 		g.blocks = roomy
 	}
 	if g.blocks <= now {
