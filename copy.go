@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	stdio "io"
+	"slices"
+	"sync"
 
 	"github.com/pawldb/pawl/btree"
+	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/pager"
 )
 
@@ -78,7 +81,36 @@ func (tx *Tx) CopyFile(ctx context.Context, path string) (int64, error) {
 	defer tx.exit()
 	var c pager.CopyFile
 	c.Start(&tx.reader, path)
-	return run(ctx, tx.db, "copy", &c)
+	n, err := run(ctx, tx.db, "copy", &c)
+	if err != nil && !c.Gone().Idle() {
+		tx.db.remains.add(c.Gone())
+	}
+	return n, err
+}
+
+// remains are completions of what was given up and is still being deleted. Close waits for them: a backend that was shut down
+// deletes nothing.
+type remains struct {
+	mu   sync.Mutex
+	list []*io.Completion
+}
+
+// add adds one, and forgets those that are over.
+func (r *remains) add(c *io.Completion) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(slices.DeleteFunc(r.list, (*io.Completion).Done), c)
+}
+
+// wait waits for all.
+func (r *remains) wait(backend io.IO) {
+	r.mu.Lock()
+	list := r.list
+	r.list = nil
+	r.mu.Unlock()
+	for _, c := range list {
+		_ = backend.Wait(context.Background(), c) // a backend that can't go on has nothing to tell here
+	}
 }
 
 // CheckReport is what Check found.

@@ -33,8 +33,9 @@ type DB struct {
 	stop       context.CancelFunc
 	wake       chan struct{} // a token: there is work for the background goroutine
 	stopped    chan struct{}
-	relaxed    atomic.Bool  // a commit may not be on stable storage
-	writer     atomic.Bool  // a write transaction is open
+	relaxed    atomic.Bool // a commit may not be on stable storage
+	writer     atomic.Bool // a write transaction is open
+	remains    remains
 	stacks     sync.Map     // *Tx to txStack, with Options.Debug
 	failed     atomic.Bool  // EventFailure was sent
 	full       atomic.Int64 // bytes of file and log when they last could not grow; 0: they could
@@ -248,6 +249,7 @@ func (db *DB) CloseContext(ctx context.Context) error {
 	var c pager.Close
 	c.Start(db.p)
 	_, err := run(context.Background(), db, "close", &c)
+	db.remains.wait(db.io)
 	db.event(Event{Kind: EventClose, Seq: db.seq(), Err: err})
 	if db.own {
 		err = errors.Join(err, db.io.Shutdown())
