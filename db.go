@@ -28,13 +28,14 @@ type DB struct {
 	waits   waitList
 	batch   batcher
 
-	wake    bell // rings when there is background work
-	bg      background
-	relaxed atomic.Bool        // a commit may not be on stable storage
-	writer  atomic.Pointer[Tx] // the write transaction that is open
-	stacks  sync.Map           // *Tx to txStack, with Options.Debug
-	failed  atomic.Bool        // EventFailure was sent
-	ckpt    ckptFigures
+	wake      bell // rings when there is background work
+	bg        background
+	relaxed   atomic.Bool        // a commit may not be on stable storage
+	writer    atomic.Pointer[Tx] // the write transaction that is open
+	stacks    sync.Map           // *Tx to txStack, with Options.Debug
+	abandoned atomic.Bool        // a commit is with the log, and nobody waits for it
+	failed    atomic.Bool        // EventFailure was sent
+	ckpt      ckptFigures
 }
 
 // ckptFigures are what Stats says of checkpoints beside the pager's figures.
