@@ -13,7 +13,7 @@ type closeState uint8
 
 const (
 	closeTurn  closeState = iota // await: another Close
-	closeDrain                   // await: open transactions
+	closeDrain                   // await: open transactions, and checkpoints
 	closeWork                    // await: background work that is under way
 	closePager                   // await
 	closeRest                    // await: what was given up is being deleted

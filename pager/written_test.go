@@ -1,7 +1,7 @@
 package pager
 
 import (
-	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -12,71 +12,48 @@ import (
 	"github.com/pawldb/pawl/wal"
 )
 
-// TestWrittenBeforePublished has somebody else write each commit as soon as it is queued: its images may not be pinned yet.
-func TestWrittenBeforePublished(t *testing.T) {
-	w := newPagerWorld(t, io.NewMemory(), bigCache)
+// A commit may be written by another goroutine, which steps the log, as soon as it is in the log's queue.
+func TestCommitIsWrittenByAnotherGoroutine(t *testing.T) {
+	w := newPagerWorld(t, io.NewMemory(), 1<<20)
 	require.NoError(t, w.open())
-	require.NoError(t, w.update(false, 4, 0, 0))
 	var stop atomic.Bool
-	over := make(chan any, 1)
-	go func() {
-		defer func() { over <- recover() }()
+	var others sync.WaitGroup
+	others.Go(func() {
 		for !stop.Load() {
-			var wait wal.Wait
-			wait.StartIdle(w.p.log)
-			m := types.NewStateMachine[struct{}](&wait)
+			var idle wal.Wait
+			idle.StartIdle(w.p.log)
+			m := types.NewStateMachine[struct{}](&idle)
 			for {
-				if res, err := m.Step(); err != nil || res.Pending == nil {
+				res, err := m.Step()
+				if err != nil || res.Pending == nil {
 					break
 				}
+				_ = res.Pending.Park(t.Context(), nil)
 			}
 		}
-	}()
-	spin := func(step func() (*io.Completion, error)) {
-		for {
-			c, err := step()
-			require.NoError(t, err)
-			if c == nil {
-				return
-			}
-			for !c.Done() { // the other one is about to finish it
-				select {
-				case p := <-over:
-					t.Fatal(p)
-				default:
-					runtime.Gosched()
-				}
-			}
-		}
-	}
-	ids := w.pages()
-	for range effort(2000, 5000, 50_000) {
-		var b Begin
-		b.Start(w.p)
-		var tx *Tx
-		spin(func() (*io.Completion, error) {
-			res, err := b.Step()
-			tx = res.Value
-			return res.Pending, err
-		})
-		for _, id := range ids {
-			var g Get
-			g.StartTx(tx, id)
-			spin(func() (*io.Completion, error) {
-				res, err := g.Step()
-				if err == nil && res.Pending == nil {
-					tx.Edit(res.Value)[PageHeaderSize]++
-				}
-				return res.Pending, err
-			})
-		}
-		var c Commit
+	})
+	for range 3000 {
+		var begin Begin
+		begin.Start(w.p)
+		tx, err := drivePager(w, &begin)
+		require.NoError(t, err)
+		var ids ReserveIDs
+		ids.Start(tx, 1)
+		_, err = drivePager(w, &ids)
+		require.NoError(t, err)
+		tx.New()
+		c := new(Commit)
 		c.Start(tx, true)
-		spin(func() (*io.Completion, error) {
-			res, err := c.Step()
-			return res.Pending, err
-		})
+		m := types.NewStateMachine[struct{}](c)
+		for {
+			res, err := m.Step()
+			require.NoError(t, err)
+			if res.Pending == nil {
+				break
+			}
+			require.NoError(t, res.Pending.Park(t.Context(), nil))
+		}
 	}
 	stop.Store(true)
-	require.Nil(t, <-over)
+	others.Wait()
 }
