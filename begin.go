@@ -109,9 +109,11 @@ func (b *beginOp) mayWrite() error {
 	return nil
 }
 
-// aim makes the writer wait for a checkpoint if the log has got too long: the disk can't keep up.
+// aim makes the writer wait for a checkpoint if the log has got too long, because the disk can't keep up; or if there is little
+// room and the disk was full when there last was, because a checkpoint makes room out of what the log and the file have.
 func (b *beginOp) aim() {
-	if b.db.logBytes() < 2*b.db.opts.CheckpointBytes {
+	used := b.db.logBytes()
+	if used < 2*b.db.opts.CheckpointBytes && (used == 0 || !b.db.needsRoom()) {
 		b.await()
 		return
 	}
@@ -137,6 +139,7 @@ func (b *beginOp) await() {
 func (b *beginOp) begun(ptx *pager.Tx) (types.IOResult[*Tx], error) {
 	db := b.db
 	w := &writeTx{tx: ptx, w: btree.NewWriter(ptx), durability: db.opts.Durability, seq: uint64(ptx.Seq())}
+	w.began = db.io.Now()
 	tx := &Tx{db: db, ctx: b.ctx, w: w}
 	tx.root.tx = tx
 	db.writer.Store(tx)

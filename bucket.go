@@ -52,7 +52,7 @@ func (b *Bucket) stale() bool {
 func (b *Bucket) Exists() bool { return b.Err() == nil }
 
 // Err returns nil if the bucket is there; ErrBucketNotFound if not; ErrNotBucket if there is a key instead; or what kept it
-// from being read.
+// from being read. After the end of the transaction it is ErrTxClosed.
 func (b *Bucket) Err() error {
 	if err := b.tx.open(); err != nil {
 		return err

@@ -35,6 +35,7 @@ type DB struct {
 	stacks    sync.Map           // *Tx to txStack, with Options.Debug
 	abandoned atomic.Bool        // a commit is with the log, and nobody waits for it
 	failed    atomic.Bool        // EventFailure was sent
+	full      atomic.Int64       // bytes of file and log when they last could not grow; 0: they could
 	ckpt      ckptFigures
 }
 
@@ -105,7 +106,7 @@ func (db *DB) Path() string { return db.path }
 func (db *DB) Close() error { return db.CloseContext(context.Background()) }
 
 // CloseContext is Close, but gives up with an *OpenTxError, the database still open, if ctx ends while transactions are. A
-// second Close waits for the first and returns nil.
+// second Close waits for the first and returns nil, or takes over if the first gives up.
 func (db *DB) CloseContext(ctx context.Context) error {
 	_, err := run(ctx, db, "close", &closeOp{db: db})
 	return err

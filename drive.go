@@ -14,6 +14,9 @@ import (
 func run[T any](ctx context.Context, db *DB, what string, s types.Stepper[T]) (T, error) {
 	res, err := s.Step()
 	if err != nil || res.Pending == nil {
+		if err != nil && db.p != nil {
+			db.foundFull(err)
+		}
 		return res.Value, err
 	}
 	o := Op[T]{db: db, what: what, m: s, begun: true}

@@ -99,9 +99,6 @@ type moveBucket struct {
 }
 
 func (m *moveBucket) begin() error {
-	if len(m.to) > len(m.from) && slices.EqualFunc(m.from, m.to[:len(m.from)], slices.Equal) {
-		return fmt.Errorf("%w: %q would be inside of itself", ErrBucketExists, m.to)
-	}
 	if err := m.parent.begin(m.tx, m.from); err != nil {
 		return err
 	}
@@ -145,6 +142,9 @@ func (m *moveBucket) step() (wait types.IOResult[struct{}], err error) {
 			return wait, err
 		}
 		w.epoch++
+		if len(m.to) > len(m.from) && slices.EqualFunc(m.from, m.to[:len(m.from)], slices.Equal) {
+			return wait, fmt.Errorf("%w: %q is inside of the bucket at %q", ErrBucketExists, m.to, m.from)
+		}
 		m.entry, m.state = res.Value.Old, moveTo
 		return wait, m.parent.begin(m.tx, m.to)
 	case moveTo:

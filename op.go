@@ -70,6 +70,9 @@ func (o *Op[T]) Step() (types.IOResult[T], error) {
 // note keeps what a step has led to.
 func (o *Op[T]) note(pending *io.Completion, err error) {
 	o.pending = pending
+	if err != nil && o.db.p != nil {
+		o.db.foundFull(err)
+	}
 	if err != nil || pending == nil {
 		o.end()
 		return
@@ -101,6 +104,9 @@ func (o *Op[T]) Abort(cause error) error {
 	}
 	if o.begun {
 		cause = o.m.Abort(cause)
+		if o.db.p != nil {
+			o.db.foundFull(cause)
+		}
 	}
 	o.end()
 	return cause

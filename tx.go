@@ -35,6 +35,7 @@ type writeTx struct {
 	busy       atomic.Bool
 	epoch      uint64 // counts what can make a bucket's handle stale
 	seq        uint64 // of its commit
+	began      int64  // by the IO's clock
 
 	// Machines of whichever operation has entered the transaction, and what drives them in the blocking methods.
 	put     btree.Put
@@ -209,6 +210,9 @@ func (tx *Tx) Rollback() error {
 	if tx.managed {
 		return ErrTxManaged
 	}
+	if err := tx.open(); err != nil {
+		return err
+	}
 	if tx.w != nil {
 		if !tx.w.busy.CompareAndSwap(false, true) {
 			return ErrTxBusy
@@ -224,8 +228,9 @@ func (tx *Tx) Rollback() error {
 // Commit makes what the transaction changed durable, as its durability says, and ends it. A transaction that changed nothing
 // waits until the commit that it is based on is. A read transaction can't be committed: ErrTxReadOnly.
 //
-// After any error but ErrCommitUnknown nothing of the transaction is anywhere; the transaction has ended all the same. The
-// context counts until the commit is handed to the log; from there Commit waits for the outcome.
+// After any error but ErrCommitUnknown nothing of the transaction is anywhere. The transaction has ended after every error but
+// ErrTxBusy, ErrTxManaged and ErrTxReadOnly, which change nothing. The context counts until the commit is handed to the log;
+// from there Commit waits for the outcome.
 func (tx *Tx) Commit() error {
 	if tx.managed {
 		return ErrTxManaged
@@ -233,8 +238,9 @@ func (tx *Tx) Commit() error {
 	return tx.commit()
 }
 
-// OnCommit has fn called when the transaction has been committed, as its durability says, in the order of the calls. A
-// rollback forgets it. In a read transaction nothing is ever called.
+// OnCommit has fn called when the transaction has been committed, as its durability says, in the order of the calls; by Commit
+// before it returns, for CommitAsync then or on a goroutine of its own. A rollback forgets it. In a read transaction nothing is ever
+// called.
 func (tx *Tx) OnCommit(fn func()) {
 	if tx.w != nil {
 		tx.w.onCommit = append(tx.w.onCommit, fn)
@@ -308,7 +314,8 @@ func (p *PendingCommit) Wait(ctx context.Context) error {
 }
 
 // CommitAsync is Commit without waiting for the disk: when it returns, the commit is in the log's queue, in order, and the
-// next write transaction can begin. The outcome comes with the PendingCommit.
+// next write transaction can begin. The outcome comes with the PendingCommit. What has to be done before the commit is promised
+// anything it waits for: growing a file that has no room, and syncing large values and pages that were written ahead.
 func (tx *Tx) CommitAsync() *PendingCommit {
 	p := &PendingCommit{done: make(chan struct{})}
 	finish := func(err error) {

@@ -237,6 +237,7 @@ func (p *Put) apply() PutResult {
 		return PutResult{Old: old}
 	}
 	res := PutResult{Stored: true, Old: p.old.entry}
+	w.tx.Adds()
 	p.old.free(w)
 	if p.makesBucket() {
 		id, buf := w.tx.New()

@@ -11,7 +11,8 @@ import (
 
 // growFile is a machine that makes the database file longer, so that it has at least more free blocks, and a free run of run
 // blocks. It and the log's growth are the only steps of a transaction that can find the disk full: the error is
-// types.ErrFull, and nothing has changed.
+// types.ErrFull, and nothing has changed. It asks for more than is needed, so as not to be needed again soon; if there is no space
+// for that, for what is needed.
 //
 //	step              file                    space         after a cut
 //	truncate up       longer, room reserved   as before     longer, which the meta block need not know
@@ -22,8 +23,9 @@ type growFile struct {
 	run    uint32
 	begun  bool
 	ticket types.TurnTicket
-	blocks types.Block
-	io     io.Completion
+	least  types.Block // that are needed
+	blocks types.Block // that are asked for
+	try    io.Attempt
 }
 
 // growStep is the least by which the file grows, as a part of its length; growMax bounds it, in bytes.
@@ -50,28 +52,48 @@ func (g *growFile) Step() (types.IOResult[struct{}], error) {
 			return types.Fail[struct{}](g.Abort(err))
 		}
 		g.begun = true
-		p.file.Truncate(&g.io, int64(g.blocks)*int64(p.pageSize))
+		g.submit()
 	}
-	if !g.io.Done() {
-		return types.Wait[struct{}](&g.io)
-	}
-	if err := g.io.Err(); err != nil {
-		return types.Fail[struct{}](g.Abort(err))
+	for {
+		if c := g.try.Over(); !c.Done() {
+			return types.Wait[struct{}](c)
+		}
+		err := g.try.Err()
+		if err == nil {
+			break
+		}
+		if g.blocks == g.least || !errors.Is(err, io.ErrNoSpace) {
+			return types.Fail[struct{}](g.Abort(err))
+		}
+		g.blocks = g.least
+		g.try.Reset()
+		g.submit()
 	}
 	p.space.grow(g.blocks)
 	p.resize.Release(&g.ticket)
 	return types.Done(struct{}{})
 }
 
+// submit makes the file longer.
+func (g *growFile) submit() {
+	g.p.file.Truncate(g.try.Begin("the database file to grow"), int64(g.blocks)*int64(g.p.pageSize))
+}
+
 // plan decides the new length.
 func (g *growFile) plan() error {
 	p := g.p
 	now := p.space.blocks()
-	least, ok := p.space.lengthFor(g.more, g.run)
-	if !ok {
-		return fmt.Errorf("%w: %s can't have %d more blocks", types.ErrFull, p.name, g.more)
+	missing := g.more
+	if free, reserved := p.space.available(); free-reserved < missing {
+		missing -= free - reserved
+	} else { // what is missing is a run
+		missing = 1
 	}
-	g.blocks = least
+	least, ok := p.space.lengthFor(missing, g.run)
+	if !ok {
+		return fmt.Errorf("%w: %s can't have %d more blocks", types.ErrFull, p.name, missing)
+	}
+	g.least, g.blocks = least, least
 	step := min(max(uint64(now)/growPart, growMin), growMax/uint64(p.pageSize))
 	if roomy, ok := p.space.lengthFor(g.more+step, g.run); ok && p.withinLimit(roomy) == nil {
 		g.blocks = roomy
@@ -95,11 +117,11 @@ func (p *Pager) withinLimit(blocks types.Block) error {
 
 // Abort gives up. A longer file does no harm.
 func (g *growFile) Abort(cause error) error {
-	if g.io.Idle() {
+	if g.try.Idle() {
 		g.p.resize.Release(&g.ticket)
 	} else {
-		g.io.Cancel()
-		g.io.OnRetire(func(*io.Completion) { g.p.resize.Release(&g.ticket) })
+		g.try.Cancel()
+		g.try.OnRetire(func(*io.Completion) { g.p.resize.Release(&g.ticket) })
 	}
 	if errors.Is(cause, io.ErrNoSpace) && !errors.Is(cause, types.ErrFull) {
 		return fmt.Errorf("%w: %s: %w", types.ErrFull, g.p.name, cause)

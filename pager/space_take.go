@@ -31,6 +31,15 @@ func (s *space) take(want uint32, near types.Block) (types.Run, bool) {
 	return run, true
 }
 
+// takeSparing is take for what a transaction writes ahead of its commit: it leaves the spare alone, which is for transactions that
+// give space back.
+func (s *space) takeSparing(want uint32) (types.Run, bool) {
+	if free, reserved := s.available(); free-reserved < uint64(want)+spareBlocks {
+		return types.Run{}, false
+	}
+	return s.take(want, 0)
+}
+
 // takeBelow takes the lowest run of want blocks that ends at or before limit, if there is one and so many are not reserved.
 func (s *space) takeBelow(limit types.Block, want uint32) (types.Run, bool) {
 	s.mu.Lock()

@@ -22,12 +22,12 @@ import (
 type MakeRoom struct {
 	tx    *Tx
 	state roomState
-	grow  growFile
+	grow  *growFile
 
 	victims []types.PageID
 	at      int // next victim to be placed
 	writes  []*spillWrite
-	group   io.CompletionGroup
+	group   *io.CompletionGroup // of the batch; see WriteExtent for why it is not part of the machine
 }
 
 type roomState uint8
@@ -88,7 +88,7 @@ func (m *MakeRoom) Step() (types.IOResult[struct{}], error) {
 				return types.Fail[struct{}](m.Abort(err))
 			}
 			if more > 0 {
-				m.grow = growFile{p: tx.p, more: more, run: 1}
+				m.grow = &growFile{p: tx.p, more: more + spareBlocks, run: 1}
 				m.state = roomGrow
 				continue
 			}
@@ -150,10 +150,10 @@ func (m *MakeRoom) place() (missing uint64, err error) {
 	tx := m.tx
 	for m.at < len(m.victims) && len(m.writes) < spillWritesMax {
 		want := min(len(m.victims)-m.at, spillRunMax)
-		run, ok := tx.p.space.take(uint32(want), 0)
+		run, ok := tx.p.space.takeSparing(uint32(want))
 		for !ok && want > 1 {
 			want /= 2
-			run, ok = tx.p.space.take(uint32(want), 0)
+			run, ok = tx.p.space.takeSparing(uint32(want))
 		}
 		if !ok {
 			if len(m.writes) > 0 {
@@ -173,7 +173,7 @@ func (m *MakeRoom) place() (missing uint64, err error) {
 
 // submit writes the batch.
 func (m *MakeRoom) submit() {
-	m.group.Reset()
+	m.group = new(io.CompletionGroup)
 	m.group.Start("a transaction's pages to be written")
 	for i := range m.writes {
 		w := m.writes[i]
@@ -211,7 +211,7 @@ func (m *MakeRoom) Abort(cause error) error {
 		m.tx.endWriting()
 	}
 	m.state = roomEnded
-	m.tx.p.abandonWrites(&m.group, m.writes)
+	m.tx.p.abandonWrites(m.group, m.writes)
 	m.writes = nil
 	return cause
 }
@@ -223,7 +223,7 @@ func (p *Pager) abandonWrites(group *io.CompletionGroup, writes []*spillWrite) {
 			p.space.release(writes[i].run)
 		}
 	}
-	if group.Completion().Idle() {
+	if group == nil || group.Completion().Idle() {
 		release(nil)
 		return
 	}

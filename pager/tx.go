@@ -31,6 +31,7 @@ type Tx struct {
 	first types.PageID   // behind all that were in use before: from here on all were reserved
 	next  types.PageID   // behind all of them
 
+	adds     bool   // something was stored, not only removed
 	wrote    bool   // blocks of the file were written and are not synced
 	failures uint64 // failed syncs of the file before the first of those writes
 	writing  int    // machines of this transaction with writes under way
@@ -110,6 +111,9 @@ func (tx *Tx) Seq() types.Seq { return tx.seq }
 
 // Globals returns the database's globals as the transaction sees and may change them.
 func (tx *Tx) Globals() *Globals { return &tx.globals }
+
+// Adds notes that the transaction stores something: its commit leaves alone the space that is kept for deleting.
+func (tx *Tx) Adds() { tx.adds = true }
 
 // Dirty reports whether the transaction has changed anything.
 func (tx *Tx) Dirty() bool { return tx.pages.len() > 0 || tx.globals != tx.snap.Globals }

@@ -105,8 +105,10 @@ type Reserve struct {
 	state  reserveState
 	turn   types.TurnTicket
 	from   int   // first new place
+	least  int   // places that are needed
 	places int   // when it has grown
 	offset int64 // next byte to be zeroed
+	longer io.Attempt
 	io     io.Completion
 	bufs   [1][]byte
 }
@@ -117,6 +119,7 @@ var zeroes = make([]byte, 256<<10)
 // Start makes r reserve bytes into result. urgent says that the commit gives space back, so that it may use the last
 // reserve when the disk is full.
 func (r *Reserve) Start(l *Log, bytes int64, urgent bool, result *Reservation) {
+	r.io.Reset() // whoever finished the last run's I/O may still be on the last instructions
 	*r = Reserve{log: l, bytes: bytes, urgent: urgent, result: result}
 }
 
@@ -151,7 +154,7 @@ func (r *Reserve) Step() (types.IOResult[struct{}], error) {
 			}
 			if end := l.geo.end(r.places - 1); end > l.fileSize() {
 				r.state = reserveGrow
-				l.file.Truncate(&r.io, end)
+				l.file.Truncate(r.longer.Begin("the log to grow"), end)
 				continue
 			}
 			// Trim has not cut yet what PlanTrim gave up, and a durable group may still promise it.
@@ -159,10 +162,17 @@ func (r *Reserve) Step() (types.IOResult[struct{}], error) {
 			r.zero()
 
 		case reserveGrow:
-			if !r.io.Done() {
-				return types.Wait[struct{}](&r.io)
+			if c := r.longer.Over(); !c.Done() {
+				return types.Wait[struct{}](c)
 			}
-			if err := r.io.Err(); err != nil {
+			err := r.longer.Err()
+			r.longer.Reset()
+			if errors.Is(err, io.ErrNoSpace) && r.places > r.least {
+				r.places = r.least
+				l.file.Truncate(r.longer.Begin("the log to grow by less"), l.geo.end(r.places-1))
+				continue
+			}
+			if err != nil {
 				return r.end(r.full(err))
 			}
 			r.state, r.offset = reserveZero, l.geo.start(r.from)
@@ -246,10 +256,12 @@ func (r *Reserve) plan() (bool, error) {
 		missing -= l.perSegment(r.places)
 		r.places++
 	}
+	r.least = r.places
 	if r.from > 1 {
 		r.places = max(r.places, r.from+min(r.from, 8))
 	}
-	if l.cfg.Limit != nil {
+	if l.cfg.Limit != nil && l.cfg.Limit(l.geo.end(r.places-1)) != nil {
+		r.places = r.least
 		if err := l.cfg.Limit(l.geo.end(r.places - 1)); err != nil {
 			return false, err
 		}
@@ -313,7 +325,13 @@ func (r *Reserve) Abort(cause error) error {
 		r.log.failFrom(r.io.Err())
 		cause = r.log.Failed()
 	}
+	growing := r.state == reserveGrow && !r.longer.Idle()
 	r.giveUp()
+	if growing {
+		r.longer.Cancel()
+		r.longer.OnRetire(func(*io.Completion) { r.log.resize.Release(&r.turn) })
+		return r.full(cause)
+	}
 	releaseWhenRetired(&r.log.resize, &r.turn, &r.io)
 	return r.full(cause)
 }
