@@ -16,13 +16,14 @@ const (
 	closeDrain                   // await: open transactions, and checkpoints
 	closeWork                    // await: background work that is under way
 	closePager                   // await
+	closeRest                    // await: what was given up is being deleted
 	closeEnded                   // end
 )
 
 // closeOp is the machine of Close.
 //
 //	turn --closed by the other one--> ended
-//	  \--> drain --> work --> pager --> ended
+//	  \--> drain --> work --> pager --> rest --> ended
 //
 // Until work is over, and while pager waits for a writer that came in between, Abort leaves the database open. Later it closes
 // the files as they are.
@@ -32,6 +33,7 @@ type closeOp struct {
 	ticket types.TurnTicket
 	began  int64 // drain
 	close  pager.Close
+	err    error // of the pager
 }
 
 // Queued reports whether a context does not count any more.
@@ -74,7 +76,13 @@ func (o *closeOp) Step() (types.IOResult[struct{}], error) {
 			if res.Pending != nil {
 				return res, nil
 			}
-			if err := o.end(err); err != nil {
+			o.err, o.state = err, closeRest
+
+		case closeRest:
+			if wait := db.remains.next(); wait != nil {
+				return types.Wait[struct{}](wait)
+			}
+			if err := o.end(o.err); err != nil {
 				return types.Fail[struct{}](err)
 			}
 			return types.Done(struct{}{})
@@ -114,6 +122,8 @@ func (o *closeOp) Abort(cause error) error {
 	db := o.db
 	switch o.state {
 	case closeTurn:
+	case closeRest:
+		return o.end(errors.Join(o.err, cause))
 	case closeDrain:
 		cause = db.openTxs(time.Duration(db.io.Now()-o.began), cause)
 		db.closing.Store(false)

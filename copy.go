@@ -104,9 +104,9 @@ func (tx *Tx) CopyFile(ctx context.Context, path string) (int64, error) {
 func (tx *Tx) copyOp(path string) *txOp[int64] {
 	return &txOp[int64]{tx: tx, use: useReadOnly, task: &step[int64, int64]{
 		ready: func() (types.Stepper[int64], error) {
-			c := new(pager.CopyFile)
-			c.Start(&tx.reader, path)
-			return c, nil
+			f := &copyFile{db: tx.db}
+			f.c.Start(&tx.reader, path)
+			return f, nil
 		},
 		done: asIs[int64],
 	}}

@@ -32,10 +32,11 @@ type DB struct {
 	bg        background
 	relaxed   atomic.Bool        // a commit may not be on stable storage
 	writer    atomic.Pointer[Tx] // the write transaction that is open
-	stacks    sync.Map           // *Tx to txStack, with Options.Debug
-	abandoned atomic.Bool        // a commit is with the log, and nobody waits for it
-	failed    atomic.Bool        // EventFailure was sent
-	full      atomic.Int64       // bytes of file and log when they last could not grow; 0: they could
+	remains   remains
+	stacks    sync.Map     // *Tx to txStack, with Options.Debug
+	abandoned atomic.Bool  // a commit is with the log, and nobody waits for it
+	failed    atomic.Bool  // EventFailure was sent
+	full      atomic.Int64 // bytes of file and log when they last could not grow; 0: they could
 	ckpt      ckptFigures
 }
 
@@ -86,6 +87,7 @@ func (db *DB) config() pager.Config {
 		MustExist: o.MustExist || o.ReadOnly, FileMode: uint32(o.FileMode & fs.ModePerm), MaxSize: o.MaxSize, Clock: true,
 		MaxHeldBytes: o.MaxHeldBytes,
 		OnRecovery:   func() { db.event(Event{Kind: EventRecoveryBegin}) },
+		OnLetGo:      db.signalEnd,
 		OnFailed: func(err error) {
 			if db.failed.CompareAndSwap(false, true) {
 				db.event(Event{Kind: EventFailure, Err: err})

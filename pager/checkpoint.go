@@ -480,8 +480,21 @@ func (a *attempt) metaOver() {
 		a.p.mu.Lock()
 		a.p.countAttempt(a, false)
 		a.p.mu.Unlock()
+		// The failure is sticky: nothing is reused any more that the attempt's snapshot could need.
 	}
+	a.letGo()
 	a.leave()
+}
+
+// letGo ends the registration of the attempt's snapshot, if publish has not.
+func (a *attempt) letGo() {
+	if a.slot != nil {
+		a.p.readers.release(a.slot)
+		a.slot = nil
+	}
+	if a.p.cfg.OnLetGo != nil {
+		a.p.cfg.OnLetGo()
+	}
 }
 
 // undo gives everything back, once no write can touch the blocks any more: the next attempt begins from the same state.
@@ -511,8 +524,7 @@ func (a *attempt) undo() {
 	}
 	p.running = interval{}
 	p.mu.Unlock()
-	p.readers.release(a.slot)
-	a.slot = nil
+	a.letGo()
 	p.reap()
 	if a.blocks != 0 {
 		p.space.grow(a.blocks) // it was not cut

@@ -61,6 +61,7 @@ type CopyFile struct {
 	look   io.Lookup
 	open   io.Opening
 	linked bool // the name is there, and it was this machine that made it
+	gone   io.Completion
 }
 
 // copyWrite is one write in flight.
@@ -269,6 +270,7 @@ func (f *CopyFile) Abort(cause error) error {
 	if f.copy.reads.plan != nil {
 		f.copy.reads.close()
 	}
+	f.gone.ArmYield("an abandoned copy to be deleted")
 	group := new(io.CompletionGroup)
 	group.Start("writes of an abandoned copy")
 	if !f.io.Idle() {
@@ -301,15 +303,27 @@ func (f *CopyFile) Abort(cause error) error {
 	return cause
 }
 
+// Gone returns a completion that resolves when an abandoned copy has been deleted, as far as it can be. It is idle if there was
+// nothing to delete.
+func (f *CopyFile) Gone() *io.Completion { return &f.gone }
+
 // clean closes and deletes.
 func (f *CopyFile) clean() {
 	remove := func(*io.Completion) {
+		group := new(io.CompletionGroup)
+		group.Start("an abandoned copy to be deleted")
 		if f.temp != "" {
-			f.p.io.Remove(new(io.Completion), f.temp)
+			c := new(io.Completion)
+			f.p.io.Remove(c, f.temp)
+			group.Add(c)
 		}
 		if f.linked {
-			f.p.io.Remove(new(io.Completion), f.path)
+			c := new(io.Completion)
+			f.p.io.Remove(c, f.path)
+			group.Add(c)
 		}
+		group.Build()
+		group.Completion().OnRetire(func(*io.Completion) { f.gone.Finish(0, nil) })
 	}
 	if f.open.File == nil {
 		remove(nil)

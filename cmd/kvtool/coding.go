@@ -44,7 +44,7 @@ func (c *coding) value(cmd *cobra.Command, arg string) ([]byte, error) {
 	if arg != "-" {
 		return c.decode(arg)
 	}
-	b, err := stdio.ReadAll(cmd.InOrStdin())
+	b, err := stdio.ReadAll(interruptible(cmd.Context(), cmd.InOrStdin()))
 	if err != nil || !c.hex && !c.base64 {
 		return b, err
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	stdio "io"
 	"unicode/utf8"
 )
 
@@ -45,6 +47,36 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	}
 	*t = o.Base64
 	return nil
+}
+
+// parseLine reads a line: an object with fields that are known and go together.
+func parseLine(b []byte) (*line, error) {
+	if !utf8.Valid(b) {
+		return nil, errors.New("bytes that are no UTF-8: they belong into key64 and value64")
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	l := new(line)
+	if err := dec.Decode(l); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != stdio.EOF {
+		return nil, errors.New("more than one object")
+	}
+	key, value := l.Key != nil || l.Key64 != nil, l.Value != nil || l.Value64 != nil
+	switch {
+	case l.Key != nil && l.Key64 != nil, l.Value != nil && l.Value64 != nil:
+		return nil, errors.New("a key or value twice")
+	case key && !value:
+		return nil, errors.New("a key without a value")
+	case value && !key:
+		return nil, errors.New("a value without a key")
+	case key && l.Sequence != 0:
+		return nil, errors.New("a key with a sequence, which is a bucket's")
+	case !key && len(l.Bucket) == 0 && l.Sequence == 0:
+		return nil, errors.New("neither a key nor a bucket")
+	}
+	return l, nil
 }
 
 // newLine returns the line of a value.

@@ -2,14 +2,15 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	stdio "io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,9 @@ bucket a folder, one key a file. It commits every 4 MiB. Database and buckets ar
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := readable(args[1:], dir); err != nil {
+				return err // before a database is made for it
+			}
 			return f.write(cmd, args[0], true, func(db *pawl.DB) error {
 				l := &loader{ctx: cmd.Context(), db: db, into: bucketPath(bucket)}
 				var err error
@@ -46,7 +50,7 @@ bucket a folder, one key a file. It commits every 4 MiB. Database and buckets ar
 					err = loadLines(cmd, args, l)
 				}
 				if err != nil {
-					return err
+					return fmt.Errorf("%w (%d keys were loaded before)", err, l.done)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d keys, %d buckets, %s\n", l.keys, l.buckets, size(l.bytes))
 				return nil
@@ -59,6 +63,21 @@ bucket a folder, one key a file. It commits every 4 MiB. Database and buckets ar
 	return cmd
 }
 
+// readable returns an error if what is to be loaded is not there.
+func readable(lines []string, dir string) error {
+	for _, name := range append(lines, dir) {
+		if name == "" || name == "-" {
+			continue
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		f.Close()
+	}
+	return nil
+}
+
 // loader puts keys into a database, in transactions of a few megabytes.
 type loader struct {
 	ctx  context.Context
@@ -69,6 +88,7 @@ type loader struct {
 	pending int64
 
 	keys, buckets, bytes int64
+	done                 int64 // keys that are committed
 }
 
 // begin begins a transaction if none is open.
@@ -90,7 +110,11 @@ func (l *loader) end(err error) error {
 	if err != nil {
 		return firstError(err, tx.Rollback())
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	l.done = l.keys
+	return nil
 }
 
 // wrote counts a key, and commits when there is enough.
@@ -135,24 +159,30 @@ func loadLines(cmd *cobra.Command, args []string, l *loader) error {
 	}
 	b := newBar(cmd, "loading", total, true)
 	defer b.end()
-	return l.lines(stdio.TeeReader(in, b))
+	return l.lines(stdio.TeeReader(interruptible(l.ctx, in), b))
 }
 
 // lines reads JSON Lines.
 func (l *loader) lines(in stdio.Reader) error {
-	dec := json.NewDecoder(bufio.NewReaderSize(in, 1<<16))
-	dec.DisallowUnknownFields()
+	r := bufio.NewReaderSize(in, 1<<16)
 	for n := 1; ; n++ {
-		var one line
-		err := dec.Decode(&one)
-		if errors.Is(err, stdio.EOF) {
-			return l.end(nil)
+		text, read := r.ReadBytes('\n')
+		var one *line
+		err := read
+		if err == nil || errors.Is(err, stdio.EOF) {
+			err = nil
+			if len(bytes.TrimSpace(text)) > 0 {
+				one, err = parseLine(text)
+			}
 		}
-		if err == nil {
-			err = l.line(&one)
+		if one != nil {
+			err = l.line(one)
 		}
 		if err != nil {
 			return l.end(fmt.Errorf("line %d: %w", n, err))
+		}
+		if read != nil {
+			return l.end(nil)
 		}
 	}
 }
@@ -167,23 +197,35 @@ func (l *loader) line(one *line) error {
 	if !ok {
 		return b.SetSequence(one.Sequence)
 	}
-	value, ok := join(one.Value, one.Value64)
-	if !ok {
-		return errors.New("a key without a value")
-	}
+	value, _ := join(one.Value, one.Value64)
 	if err := b.Put(key, value); err != nil {
 		return err
 	}
 	return l.wrote(int64(len(key) + len(value)))
 }
 
-// tree stores a directory tree.
+// tree stores a directory tree. The database itself, if it lies in there, is left out.
 func (l *loader) tree(dir string, progress *bar) error {
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	if fi, err := os.Stat(root); err != nil {
+		return err
+	} else if !fi.IsDir() {
+		return fmt.Errorf("%s is not a directory", dir)
+	}
+	var own []fs.FileInfo
+	for _, name := range []string{l.db.Path(), l.db.Path() + "-wal"} {
+		if fi, err := os.Stat(name); err == nil {
+			own = append(own, fi)
+		}
+	}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(dir, path)
+		rel, err := filepath.Rel(root, path)
 		if err != nil {
 			return err
 		}
@@ -195,10 +237,19 @@ func (l *loader) tree(dir string, progress *bar) error {
 		}
 		switch {
 		case d.IsDir():
-			_, err = l.bucket(names)
-			return err
+			if _, err = l.bucket(names); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			return nil
 		case !d.Type().IsRegular():
 			return nil // links, devices, sockets
+		}
+		fi, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if path == l.db.Path()+"-wal" || slices.ContainsFunc(own, func(o fs.FileInfo) bool { return os.SameFile(o, fi) }) {
+			return nil
 		}
 		return l.file(path, names, progress)
 	})

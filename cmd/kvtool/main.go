@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -32,14 +33,37 @@ func main() { os.Exit(run(context.Background(), os.Args[1:])) }
 func run(ctx context.Context, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
+	signal.Ignore(syscall.SIGPIPE)
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
+	err := execute(ctx, root)
+	switch {
+	case err == nil:
 		return 0
+	case errors.Is(err, syscall.EPIPE): // whoever read the output has enough
+	default:
+		fmt.Fprintln(root.ErrOrStderr(), "kvtool: "+explain(err))
 	}
-	fmt.Fprintln(root.ErrOrStderr(), "kvtool: "+explain(err))
 	return exitCode(err)
+}
+
+// execute runs the command. What goes wrong before a command has begun is the command line's fault.
+func execute(ctx context.Context, root *cobra.Command) error {
+	began := false
+	for _, cmd := range root.Commands() {
+		if inner := cmd.RunE; inner != nil {
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				began = true
+				return inner(cmd, args)
+			}
+		}
+	}
+	err := root.ExecuteContext(ctx)
+	if err != nil && !began && !errors.Is(err, errUsage) {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return err
 }
 
 // newRoot returns the command with all others in it.
@@ -77,7 +101,7 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 // exitCode returns the code for an error.
 func exitCode(err error) int {
 	switch {
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.Is(err, pawl.ErrOptions):
 		return exitUsage
 	case errors.Is(err, pawl.ErrNotFound), errors.Is(err, pawl.ErrBucketNotFound), errors.Is(err, fs.ErrNotExist):
 		return exitNotFound
@@ -99,6 +123,8 @@ func explain(err error) string {
 	case errors.Is(err, pawl.ErrLogMismatch):
 		text += "\nThe log beside the database belongs to another file, or to an older state of this one. Move it away only" +
 			" if you are sure that nothing in it is wanted."
+	case errors.Is(err, context.Canceled):
+		text = "interrupted: " + text
 	case errors.Is(err, pawl.ErrLocked):
 		text += "\nClose the program that has the database open, or wait with --lock-timeout."
 	}

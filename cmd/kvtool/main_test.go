@@ -20,7 +20,7 @@ func tool(t *testing.T, stdin string, args ...string) (stdout string, code int) 
 	root.SetIn(strings.NewReader(stdin))
 	root.SetOut(&out)
 	root.SetErr(&errs)
-	if err := root.ExecuteContext(context.Background()); err != nil {
+	if err := execute(context.Background(), root); err != nil {
 		return out.String() + explain(err), exitCode(err)
 	}
 	return out.String(), 0

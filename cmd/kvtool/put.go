@@ -38,7 +38,7 @@ func newPut() *cobra.Command {
 					}
 					switch {
 					case stream:
-						_, err = b.PutReader(key, cmd.InOrStdin())
+						_, err = b.PutReader(key, interruptible(cmd.Context(), cmd.InOrStdin()))
 					case absent:
 						_, err = b.PutIfAbsent(key, value)
 					default:
