@@ -1,7 +1,7 @@
 package pager
 
 import (
-	"sync"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -12,48 +12,71 @@ import (
 	"github.com/pawldb/pawl/wal"
 )
 
-// A commit may be written by another goroutine, which steps the log, as soon as it is in the log's queue.
-func TestCommitIsWrittenByAnotherGoroutine(t *testing.T) {
-	w := newPagerWorld(t, io.NewMemory(), 1<<20)
+// TestWrittenBeforePublished has somebody else write each commit as soon as it is queued: its images may not be pinned yet.
+func TestWrittenBeforePublished(t *testing.T) {
+	w := newPagerWorld(t, io.NewMemory(), bigCache)
 	require.NoError(t, w.open())
+	require.NoError(t, w.update(false, 4, 0, 0))
 	var stop atomic.Bool
-	var others sync.WaitGroup
-	others.Go(func() {
+	over := make(chan any, 1)
+	go func() {
+		defer func() { over <- recover() }()
 		for !stop.Load() {
-			var idle wal.Wait
-			idle.StartIdle(w.p.log)
-			m := types.NewStateMachine[struct{}](&idle)
+			var wait wal.Wait
+			wait.StartIdle(w.p.log)
+			m := types.NewStateMachine[struct{}](&wait)
 			for {
-				res, err := m.Step()
-				if err != nil || res.Pending == nil {
+				if res, err := m.Step(); err != nil || res.Pending == nil {
 					break
 				}
-				_ = res.Pending.Park(t.Context(), nil)
 			}
 		}
-	})
-	for range 3000 {
-		var begin Begin
-		begin.Start(w.p)
-		tx, err := drivePager(w, &begin)
-		require.NoError(t, err)
-		var ids ReserveIDs
-		ids.Start(tx, 1)
-		_, err = drivePager(w, &ids)
-		require.NoError(t, err)
-		tx.New()
-		c := new(Commit)
-		c.Start(tx, true)
-		m := types.NewStateMachine[struct{}](c)
+	}()
+	spin := func(step func() (*io.Completion, error)) {
 		for {
-			res, err := m.Step()
+			c, err := step()
 			require.NoError(t, err)
-			if res.Pending == nil {
-				break
+			if c == nil {
+				return
 			}
-			require.NoError(t, res.Pending.Park(t.Context(), nil))
+			for !c.Done() { // the other one is about to finish it
+				select {
+				case p := <-over:
+					t.Fatal(p)
+				default:
+					runtime.Gosched()
+				}
+			}
 		}
 	}
+	ids := w.pages()
+	for range effort(2000, 5000, 50_000) {
+		var b Begin
+		b.Start(w.p)
+		var tx *Tx
+		spin(func() (*io.Completion, error) {
+			res, err := b.Step()
+			tx = res.Value
+			return res.Pending, err
+		})
+		for _, id := range ids {
+			var g Get
+			g.StartTx(tx, id)
+			spin(func() (*io.Completion, error) {
+				res, err := g.Step()
+				if err == nil && res.Pending == nil {
+					tx.Edit(res.Value)[PageHeaderSize]++
+				}
+				return res.Pending, err
+			})
+		}
+		var c Commit
+		c.Start(tx, true)
+		spin(func() (*io.Completion, error) {
+			res, err := c.Step()
+			return res.Pending, err
+		})
+	}
 	stop.Store(true)
-	others.Wait()
+	require.Nil(t, <-over)
 }
