@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pawldb/pawl/btree"
+	"github.com/pawldb/pawl/types"
 )
 
 // Bucket returns the bucket at the end of a path of names from the root. It is never nil: a bucket that is absent, or can't be
@@ -38,10 +39,12 @@ func (b *Bucket) Bucket(path ...[]byte) *Bucket {
 	return &made.Bucket
 }
 
-// resolve walks the path.
+// resolve walks the path. In a damaged file a path can go round in circles; of the roots that it meets it remembers those at
+// depths 1, 2, 4 and so on, one at a time, and one of them comes again within twice the length of the circle.
 func (b *Bucket) resolve() {
 	tx, p := b.tx, b.place
 	p.epoch, p.in, b.root, b.err = tx.epoch(), 0, 0, nil
+	var met types.PageID
 	for i, name := range p.path {
 		src := tx.source()
 		e, ok := src.Lookup(b.root, name)
@@ -56,6 +59,14 @@ func (b *Bucket) resolve() {
 		}
 		switch e.Kind {
 		case btree.KindBucket:
+			if e.Bucket.Root == met {
+				detail := fmt.Sprintf("the bucket at %q is one of those it is in", p.path[:i+1])
+				b.err = &CorruptError{File: tx.db.path, Page: met, Detail: detail}
+				return
+			}
+			if (i+1)&i == 0 {
+				met = e.Bucket.Root
+			}
 			p.in, p.seq, b.root = b.root, e.Bucket.Sequence, e.Bucket.Root
 		case btree.KindNone:
 			b.err = fmt.Errorf("%w: %q", ErrBucketNotFound, p.path[:i+1])
