@@ -2,85 +2,239 @@ package pawl
 
 import (
 	"context"
-	"errors"
-	"time"
+	"fmt"
+	"sync/atomic"
 
+	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/types"
+	"github.com/pawldb/pawl/wal"
 )
 
-// work is the background goroutine: it syncs relaxed commits within the interval, and makes checkpoints when the log is long.
-// It sleeps on a channel, without a timer, while there is nothing to do.
-func (db *DB) work() {
-	defer close(db.stopped)
-	ctx := db.background
+// backgroundName is what DB.Waiting calls the background work, and idleReason what that waits for while there is none.
+const (
+	backgroundName = "background"
+	idleReason     = "work to do"
+)
+
+// background is what the background work shares with Close.
+type background struct {
+	taken   atomic.Bool  // someone does the work
+	holds   atomic.Int32 // what Close has to wait for: work under way, or the goroutine that does it
+	ending  atomic.Bool  // Close wants it to end
+	stop    context.CancelFunc
+	stopped chan struct{} // the goroutine has ended; nil: there was none
+}
+
+// startWork starts the background goroutine, behind the one before. It sleeps on a channel, without a timer, while there is
+// nothing to do.
+func (db *DB) startWork() {
+	ctx, stop := context.WithCancel(context.Background())
+	before, stopped := db.bg.stopped, make(chan struct{})
+	db.bg.stop, db.bg.stopped = stop, stopped
+	db.bg.holds.Add(1)
+	go func() {
+		defer db.letGo()
+		defer close(stopped)
+		if before != nil {
+			<-before
+		}
+		db.work(ctx)
+	}()
+}
+
+// work does the background work until ctx or the database ends.
+func (db *DB) work(ctx context.Context) {
+	o := newOp(db, backgroundName, &backgroundWork{db: db})
 	for {
-		select {
-		case <-ctx.Done():
+		res, err := o.Step()
+		if err != nil || res.Pending == nil {
 			return
-		case <-db.wake:
 		}
-		if db.relaxed.Load() {
-			db.pause(ctx, db.opts.SyncInterval)
-			_ = db.sync(ctx) // a failure is sticky in the log, and told by OnFailed
+		if res.Pending.Reason() == idleReason {
+			err = res.Pending.Park(ctx, nil) // the IO has nothing to do with it
+		} else {
+			err = o.Wait(ctx)
 		}
-		if ctx.Err() == nil && db.logBytes() >= db.opts.CheckpointBytes {
-			if _, err := db.checkpoint(ctx, Passive); err != nil { // told by its event; the next commit asks again
-				continue
+		if err != nil {
+			_ = o.Abort(err)
+			return
+		}
+	}
+}
+
+// letGo tells Close that it need not wait any more.
+func (db *DB) letGo() {
+	db.bg.holds.Add(-1)
+	db.ended.ring()
+}
+
+// errBackgroundTaken means that the background work is done already.
+var errBackgroundTaken = fmt.Errorf("%w: the background work is being done already", ErrOptions)
+
+type workState uint8
+
+const (
+	workBegin workState = iota // work: is it the only one?
+	workIdle                   // await: there is something to do
+	workFlush                  // await: commits that nobody waits for any more
+	workPause                  // await: the time that relaxed commits may take
+	workSync                   // await
+	workCheck                  // work: has the log got long?
+	workMove                   // await: a checkpoint
+	workEnded                  // end
+)
+
+// backgroundWork is the machine of the background work: it syncs relaxed commits within the interval, carries on commits that
+// were abandoned, and makes checkpoints when the log is long. Errors are told by events, and the next commit asks again. It
+// ends when the database is closed.
+//
+//	begin, idle --> flush --> pause --> sync --> check --> move --> idle
+//	                  \----nothing relaxed--------^  \--short--> idle
+type backgroundWork struct {
+	db    *DB
+	state workState
+	held  bool // Close waits for it
+
+	pause *io.Completion                       // pause
+	part  types.StateMachine[struct{}]         // flush, sync
+	move  types.StateMachine[CheckpointResult] // move
+}
+
+func (*backgroundWork) tolerates() {}
+
+// Step goes on with the work.
+func (b *backgroundWork) Step() (types.IOResult[struct{}], error) {
+	db := b.db
+	for {
+		if b.state > workBegin && db.bg.ending.Load() {
+			_ = b.Abort(ErrClosed)
+			return types.Done(struct{}{})
+		}
+		var wait *io.Completion
+		switch b.state {
+		case workBegin:
+			if !db.bg.taken.CompareAndSwap(false, true) {
+				return types.Fail[struct{}](errBackgroundTaken)
 			}
+			b.flush() // the one before may have left something
+		case workIdle:
+			if wait = db.wake.hear(idleReason); wait == nil {
+				b.flush()
+			}
+		case workFlush:
+			if wait = b.stepPart(); wait == nil {
+				b.relaxed()
+			}
+		case workPause:
+			if wait = b.pause; wait.Done() {
+				wait, b.pause = nil, nil
+				b.begin(workSync, &syncOp{db: db})
+			}
+		case workSync:
+			if wait = b.stepPart(); wait == nil {
+				b.state = workCheck
+			}
+		case workCheck:
+			b.check()
+		case workMove:
+			res, _ := b.move.Step()
+			if wait = res.Pending; wait == nil {
+				b.idle()
+			}
+		default:
+			panic(invariant.Failf("pawl: backgroundWork stepped in state %d", b.state))
+		}
+		if wait != nil {
+			return types.Wait[struct{}](wait)
 		}
 	}
 }
 
-// pause waits on the IO's clock.
-func (db *DB) pause(ctx context.Context, d time.Duration) {
-	var c io.Completion
-	db.io.Timer(&c, int64(d))
-	if db.io.Wait(ctx, &c) != nil {
-		c.Cancel()
+// hold has Close wait for what is about to begin.
+func (b *backgroundWork) hold() {
+	if !b.held {
+		b.held = true
+		b.db.bg.holds.Add(1)
 	}
 }
 
-// signalWork wakes the background goroutine.
-func (db *DB) signalWork() {
-	select {
-	case db.wake <- struct{}{}:
-	default:
+// free ends hold.
+func (b *backgroundWork) free() {
+	if b.held {
+		b.held = false
+		b.db.letGo()
 	}
+}
+
+// begin begins a part of the work.
+func (b *backgroundWork) begin(state workState, part types.Stepper[struct{}]) {
+	b.hold()
+	b.part, b.state = types.NewStateMachine(part), state
+}
+
+// stepPart steps it. How it ended is told elsewhere.
+func (b *backgroundWork) stepPart() *io.Completion {
+	res, _ := b.part.Step()
+	if res.Pending == nil {
+		b.free()
+	}
+	return res.Pending
+}
+
+// flush carries on what was abandoned.
+func (b *backgroundWork) flush() {
+	log := b.db.p.Log()
+	if !log.PendingFlush() {
+		b.relaxed()
+		return
+	}
+	w := new(wal.Wait)
+	w.StartIdle(log)
+	b.begin(workFlush, w)
+}
+
+// relaxed goes on to the relaxed commits, if there are any.
+func (b *backgroundWork) relaxed() {
+	b.state = workCheck
+	if b.db.relaxed.Load() {
+		b.pause, b.state = new(io.Completion), workPause
+		b.db.io.Timer(b.pause, int64(b.db.opts.SyncInterval))
+	}
+}
+
+// check begins a checkpoint if one is due.
+func (b *backgroundWork) check() {
+	if b.db.opts.ReadOnly || b.db.logBytes() < b.db.opts.CheckpointBytes {
+		b.idle()
+		return
+	}
+	b.hold()
+	b.move = types.NewStateMachine[CheckpointResult](&checkpointOp{db: b.db, mode: Passive})
+	b.state = workMove
+}
+
+// idle goes back to waiting for work.
+func (b *backgroundWork) idle() {
+	b.free()
+	b.state = workIdle
+}
+
+// Abort gives up what is under way. The work can be begun again.
+func (b *backgroundWork) Abort(cause error) error {
+	switch b.state {
+	case workFlush, workSync:
+		_ = b.part.Abort(cause)
+	case workPause:
+		b.pause.Cancel()
+	case workMove:
+		_ = b.move.Abort(cause)
+	}
+	b.free()
+	b.state = workEnded
+	b.db.bg.taken.Store(false)
+	return cause
 }
 
 // logBytes returns how long the part of the log is that no checkpoint has covered.
 func (db *DB) logBytes() int64 { return db.p.NeedsLog() }
-
-// keepUp makes a writer wait for a checkpoint if the log has got too long, because the disk can't keep up; or if there is little
-// room and the disk was full when there last was, because a checkpoint makes room out of what the log and the file have.
-func (db *DB) keepUp(ctx context.Context) error {
-	used := db.logBytes()
-	if used < 2*db.opts.CheckpointBytes && (used == 0 || !db.needsRoom()) {
-		return nil
-	}
-	began := db.io.Now()
-	_, err := db.checkpoint(ctx, Passive)
-	db.event(Event{Kind: EventStall, Duration: time.Duration(db.io.Now() - began), Err: err})
-	return ctx.Err()
-}
-
-// foundFull notes that err says that the disk, or what MaxSize allows, is full.
-func (db *DB) foundFull(err error) {
-	if errors.Is(err, ErrFull) && !db.opts.ReadOnly {
-		db.full.Store(max(db.p.Room().Bytes, 1))
-	}
-}
-
-// needsRoom reports whether there is little room, and growing failed when the files were as long as they are now.
-func (db *DB) needsRoom() bool {
-	full := db.full.Load()
-	if full == 0 {
-		return false
-	}
-	room := db.p.Room()
-	if room.Bytes > full { // they have grown since: there is space again
-		db.full.CompareAndSwap(full, 0)
-		return false
-	}
-	return room.Tight
-}

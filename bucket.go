@@ -3,7 +3,6 @@ package pawl
 import (
 	"fmt"
 	stdio "io"
-	"slices"
 
 	"github.com/pawldb/pawl/btree"
 	"github.com/pawldb/pawl/types"
@@ -29,16 +28,24 @@ type place struct {
 // values are the kinds of entry that a key can have.
 var values = btree.KindsOf(btree.KindValue, btree.KindLarge)
 
+// overAny are the kinds that Put may find.
+var overAny = values | btree.KindsOf(btree.KindNone)
+
 // Root returns the root bucket, which has plain keys too. It always exists.
 func (tx *Tx) Root() *Bucket { return &tx.root }
 
-// ready finds the bucket again if something may have moved or dropped it, and returns its error. The transaction is open. What
-// a write transaction did not find it looks for every time: no epoch tells that a key has come or gone in its place.
+// ready finds the bucket again if it is stale, and returns its error. The transaction is open.
 func (b *Bucket) ready() error {
-	if b.place != nil && (b.place.epoch != b.tx.epoch() || b.err != nil && b.tx.w != nil) {
+	if b.stale() {
 		b.resolve()
 	}
 	return b.err
+}
+
+// stale reports whether something may have moved or dropped the bucket since it was found. What a write transaction did not
+// find it looks for every time: no epoch tells that a key has come or gone in its place.
+func (b *Bucket) stale() bool {
+	return b.place != nil && (b.place.epoch != b.tx.epoch() || b.err != nil && b.tx.w != nil)
 }
 
 // Exists reports whether the bucket is there. If that could not be found out, Err says why.
@@ -58,109 +65,52 @@ func (b *Bucket) Err() error {
 //
 // ErrNotFound: there is no such key. ErrIsBucket: it is a bucket's name.
 func (b *Bucket) Get(key []byte) ([]byte, error) {
-	e, err := b.lookup(key)
+	if e, ok, err := b.inMemory(key); err != nil || ok && e.Kind != btree.KindLarge {
+		if err == nil {
+			err = notValue(e.Kind)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return valueOf(e), nil
+	}
+	o, err := b.valueOp(key, nil)
 	if err != nil {
 		return nil, err
 	}
-	switch e.Kind {
-	case btree.KindNone:
-		return nil, ErrNotFound
-	case btree.KindBucket:
-		return nil, ErrIsBucket
-	case btree.KindLarge:
-		return b.tx.readLarge(e.Large)
-	}
-	if !e.Shared {
-		return append(make([]byte, 0, len(e.Value)), e.Value...), nil
-	}
-	return e.Value, nil
+	return runTx(b.tx, "get", o)
 }
 
 // GetAppend appends the value under key to dst and returns that. After an error, ErrNotFound and ErrIsBucket included, it
 // returns dst as it was.
 func (b *Bucket) GetAppend(dst, key []byte) ([]byte, error) {
-	e, err := b.lookup(key)
+	if e, ok, err := b.inMemory(key); err != nil || ok && e.Kind != btree.KindLarge {
+		if err == nil {
+			err = notValue(e.Kind)
+		}
+		if err != nil {
+			return dst, err
+		}
+		return append(dst, e.Value...), nil
+	}
+	if dst == nil {
+		dst = []byte{}
+	}
+	o, err := b.valueOp(key, dst)
 	if err != nil {
 		return dst, err
 	}
-	switch e.Kind {
-	case btree.KindNone:
-		return dst, ErrNotFound
-	case btree.KindBucket:
-		return dst, ErrIsBucket
-	case btree.KindLarge:
-		return b.tx.appendLarge(dst, e.Large)
+	got, err := runTx(b.tx, "get", o)
+	if err != nil {
+		return dst, err
 	}
-	return append(dst, e.Value...), nil
+	return got, nil
 }
 
 // Has reports whether there is a value under key. A bucket's name has none.
 func (b *Bucket) Has(key []byte) (bool, error) {
 	e, err := b.lookup(key)
 	return err == nil && values.Has(e.Kind), err
-}
-
-// lookup finds the entry under key: in memory without any cost, else with a machine.
-func (b *Bucket) lookup(key []byte) (btree.Entry, error) {
-	tx := b.tx
-	if err := tx.open(); err != nil {
-		return btree.Entry{}, err
-	}
-	if err := b.ready(); err != nil {
-		return btree.Entry{}, err
-	}
-	if tx.w == nil {
-		if e, ok := btree.FromReader(&tx.reader).Lookup(b.root, key); ok {
-			return e, nil
-		}
-	}
-	return tx.findEntry(b.root, key)
-}
-
-// findEntry finds an entry, waiting for pages that have to be read.
-func (tx *Tx) findEntry(root types.PageID, key []byte) (btree.Entry, error) {
-	if err := tx.enter(); err != nil {
-		return btree.Entry{}, err
-	}
-	defer tx.exit()
-	f := new(btree.Find)
-	if tx.w != nil {
-		f = &tx.w.find
-	}
-	f.Start(tx.source(), root, key)
-	return run(tx.ctx, tx.db, "get", f)
-}
-
-// readLarge reads a value that lies in extents.
-func (tx *Tx) readLarge(l btree.Large) ([]byte, error) {
-	if err := tx.enter(); err != nil {
-		return nil, err
-	}
-	defer tx.exit()
-	var r btree.ReadLarge
-	r.Start(tx.source(), l)
-	return run(tx.ctx, tx.db, "get", &r)
-}
-
-// appendLarge appends a value that lies in extents, a part at a time.
-func (tx *Tx) appendLarge(dst []byte, l btree.Large) ([]byte, error) {
-	if err := tx.enter(); err != nil {
-		return dst, err
-	}
-	defer tx.exit()
-	was := len(dst)
-	for at := int64(0); at < l.Size; {
-		part := int(min(l.Size-at, 1<<20))
-		dst = slices.Grow(dst, part)
-		var r btree.ReadLargeAt
-		r.Start(tx.source(), l, dst[len(dst):len(dst)+part], at)
-		n, err := run(tx.ctx, tx.db, "get", &r)
-		if err != nil {
-			return dst[:was], err
-		}
-		dst, at = dst[:len(dst)+n], at+int64(n)
-	}
-	return dst, nil
 }
 
 // checkKey returns the error of a key that can't be stored.
@@ -180,7 +130,7 @@ func (tx *Tx) checkKey(key []byte) error {
 // ErrKeyEmpty, ErrKeyTooLarge, ErrValueTooLarge and ErrTxReadOnly are the caller's; ErrIsBucket: key is a bucket's name.
 // After any error the transaction is as it was and usable.
 func (b *Bucket) Put(key, value []byte) error {
-	_, err := b.put(key, value, values|btree.KindsOf(btree.KindNone))
+	_, err := b.put(key, value, overAny)
 	return err
 }
 
@@ -191,32 +141,14 @@ func (b *Bucket) PutIfAbsent(key, value []byte) (bool, error) {
 
 // put stores a value over the kinds given, and reports whether it did.
 func (b *Bucket) put(key, value []byte, over btree.Kinds) (bool, error) {
-	if int64(len(value)) > MaxValueSize {
-		return false, fmt.Errorf("%w: %d bytes", ErrValueTooLarge, len(value))
-	}
-	return b.putEntry(key, btree.Entry{Kind: btree.KindValue, Value: value}, over)
-}
-
-// putEntry stores an entry.
-func (b *Bucket) putEntry(key []byte, e btree.Entry, over btree.Kinds) (bool, error) {
 	tx := b.tx
 	if err := tx.enterWrite(); err != nil {
 		return false, err
 	}
-	defer tx.exit()
-	if err := b.ready(); err != nil {
-		return false, err
-	}
-	if err := tx.checkKey(key); err != nil {
-		return false, err
-	}
-	p := &tx.w.put
-	p.Start(tx.w.w, b.root, key, e, over)
-	res, err := run(tx.ctx, tx.db, "put", p)
-	if err == nil && !res.Stored && res.Old.Kind == btree.KindBucket {
-		err = ErrIsBucket
-	}
-	return res.Stored, err
+	o := &tx.w.putOp
+	o.start(b, key, value, over)
+	o.state = txOpBucket // entered
+	return runTx(tx, "put", &o.txOp)
 }
 
 // PutReader stores what r has, up to its end, under key, without holding it in memory. It returns the number of bytes. After
@@ -254,7 +186,7 @@ func (b *Bucket) PutReader(key []byte, r stdio.Reader) (int64, error) {
 		return 0, err
 	}
 	p := &tx.w.put
-	p.Start(tx.w.w, b.root, key, e, values|btree.KindsOf(btree.KindNone))
+	p.Start(tx.w.w, b.root, key, e, overAny)
 	res, err := run(tx.ctx, tx.db, "put", p)
 	if err == nil && !res.Stored {
 		err = ErrIsBucket
@@ -299,50 +231,21 @@ func (b *Bucket) Delete(key []byte) error {
 	if err := tx.enterWrite(); err != nil {
 		return err
 	}
-	defer tx.exit()
-	if err := b.ready(); err != nil {
-		return err
-	}
-	d := &tx.w.del
-	d.Start(tx.w.w, b.root, key, values)
-	res, err := run(tx.ctx, tx.db, "delete", d)
-	if err == nil && res.Old.Kind == btree.KindBucket {
-		err = ErrIsBucket
-	}
+	o := &tx.w.delOp
+	o.start(b, nil, key)
+	o.state = txOpBucket // entered
+	_, err := runTx(tx, "delete", &o.txOp)
 	return err
 }
 
 // DeleteRange removes the keys >= from and < to; a nil to has no end. Buckets in the range stay. It returns how many it
 // removed. After an error, the end of the context included, none is.
 func (b *Bucket) DeleteRange(from, to []byte) (int64, error) {
-	tx := b.tx
-	if err := tx.enterWrite(); err != nil {
-		return 0, err
-	}
-	defer tx.exit()
-	if err := b.ready(); err != nil {
-		return 0, err
-	}
-	var d btree.DeleteRange
-	d.Start(tx.w.w, b.root, from, to)
-	n, err := run(tx.ctx, tx.db, "delete range", &d)
-	return n, err
+	return runTx(b.tx, "delete range", b.deleteRangeOp(from, to))
 }
 
 // BucketStats are figures of one bucket, those nested in it left out.
 type BucketStats = btree.TreeStats
 
 // Stats reads the whole bucket and returns its figures.
-func (b *Bucket) Stats() (BucketStats, error) {
-	tx := b.tx
-	if err := tx.enter(); err != nil {
-		return BucketStats{}, err
-	}
-	defer tx.exit()
-	if err := b.ready(); err != nil {
-		return BucketStats{}, err
-	}
-	var m btree.Measure
-	m.Start(tx.source(), b.root)
-	return run(tx.ctx, tx.db, "stats", &m)
-}
+func (b *Bucket) Stats() (BucketStats, error) { return runTx(b.tx, "stats", b.statsOp()) }

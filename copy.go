@@ -11,6 +11,7 @@ import (
 	"github.com/pawldb/pawl/btree"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/pager"
+	"github.com/pawldb/pawl/types"
 )
 
 // ErrTxWritable means that something was asked of a write transaction that only a read transaction can do: what a write
@@ -35,25 +36,49 @@ func (tx *Tx) enterRead() error {
 // length in bytes. Writers and checkpoints go on meanwhile. The copy is a new database: its id is new. Damage in what is
 // copied is an error, after parts of it may have been written. A write transaction is ErrTxWritable.
 func (tx *Tx) WriteTo(w stdio.Writer) (int64, error) {
-	if err := tx.enterRead(); err != nil {
-		return 0, err
-	}
-	defer tx.exit()
-	var c pager.Copy
-	c.Start(&tx.reader)
-	written := int64(0)
+	t := &writeTask{tx: tx, w: w}
+	_, err := runTx(tx, "copy", t.op())
+	return t.written, err
+}
+
+// writeTask is a machine that writes a copy to w.
+type writeTask struct {
+	tx      *Tx
+	w       stdio.Writer
+	written int64
+	copy    pager.Copy
+}
+
+// op returns the operation.
+func (t *writeTask) op() *txOp[int64] { return &txOp[int64]{tx: t.tx, use: useReadOnly, task: t} }
+
+func (t *writeTask) begin() error {
+	t.copy.Start(&t.tx.reader)
+	return nil
+}
+
+// Step goes on with the copy.
+func (t *writeTask) Step() (types.IOResult[int64], error) {
 	for {
-		chunk, err := run[pager.CopyChunk](tx.ctx, tx.db, "copy", &c)
-		if err != nil || chunk.End() {
-			return written, err
+		res, err := t.copy.Step()
+		switch {
+		case err != nil:
+			return types.Fail[int64](err)
+		case res.Pending != nil:
+			return types.Wait[int64](res.Pending)
+		case res.Value.End():
+			return types.Done(t.written)
 		}
-		n, err := writeChunk(w, chunk)
-		written += n
+		n, err := writeChunk(t.w, res.Value)
+		t.written += n
 		if err != nil {
-			return written, c.Abort(err)
+			return types.Fail[int64](t.copy.Abort(err))
 		}
 	}
 }
+
+// Abort ends the copy.
+func (t *writeTask) Abort(cause error) error { return t.copy.Abort(cause) }
 
 // writeChunk writes a part of a copy.
 func writeChunk(w stdio.Writer, chunk pager.CopyChunk) (int64, error) {
@@ -75,42 +100,68 @@ func writeChunk(w stdio.Writer, chunk pager.CopyChunk) (int64, error) {
 // CopyFile is WriteTo to a new file, on stable storage when it returns. A file that is there already is fs.ErrExist. After an
 // error, the end of ctx included, no file of that name is there.
 func (tx *Tx) CopyFile(ctx context.Context, path string) (int64, error) {
-	if err := tx.enterRead(); err != nil {
-		return 0, err
-	}
-	defer tx.exit()
-	var c pager.CopyFile
-	c.Start(&tx.reader, path)
-	n, err := run(ctx, tx.db, "copy", &c)
-	if err != nil && !c.Gone().Idle() {
-		tx.db.remains.add(c.Gone())
-	}
-	return n, err
+	return run(ctx, tx.db, "copy", tx.copyOp(path))
 }
 
-// remains are completions of what was given up and is still being deleted. Close waits for them: a backend that was shut down
-// deletes nothing.
+// copyOp returns the operation of CopyFile.
+func (tx *Tx) copyOp(path string) *txOp[int64] {
+	return &txOp[int64]{tx: tx, use: useReadOnly, task: &step[int64, int64]{
+		ready: func() (types.Stepper[int64], error) {
+			c := &copyFile{db: tx.db}
+			c.Start(&tx.reader, path)
+			return c, nil
+		},
+		done: asIs[int64],
+	}}
+}
+
+// copyFile is the machine of CopyFile. Close waits until one that was given up is deleted: a backend that was shut down deletes
+// nothing.
+type copyFile struct {
+	pager.CopyFile
+	db *DB
+}
+
+// Step goes on with the copy.
+func (c *copyFile) Step() (types.IOResult[int64], error) {
+	res, err := c.CopyFile.Step()
+	if err != nil {
+		c.db.remains.add(c.Gone())
+	}
+	return res, err
+}
+
+// Abort gives the copy up.
+func (c *copyFile) Abort(cause error) error {
+	cause = c.CopyFile.Abort(cause)
+	c.db.remains.add(c.Gone())
+	return cause
+}
+
+// remains are what was given up and is still being deleted.
 type remains struct {
 	mu   sync.Mutex
 	list []*io.Completion
 }
 
-// add adds one, and forgets those that are over.
+// add adds one, if there is something to delete.
 func (r *remains) add(c *io.Completion) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.list = append(slices.DeleteFunc(r.list, (*io.Completion).Done), c)
+	if !c.Idle() && !c.Done() {
+		r.list = append(r.list, c)
+	}
 }
 
-// wait waits for all.
-func (r *remains) wait(backend io.IO) {
+// next returns one that is not deleted yet, nil if there is none.
+func (r *remains) next() *io.Completion {
 	r.mu.Lock()
-	list := r.list
-	r.list = nil
-	r.mu.Unlock()
-	for _, c := range list {
-		_ = backend.Wait(context.Background(), c) // a backend that can't go on has nothing to tell here
+	defer r.mu.Unlock()
+	r.list = slices.DeleteFunc(r.list, (*io.Completion).Done)
+	if len(r.list) == 0 {
+		return nil
 	}
+	return r.list[0]
 }
 
 // CheckReport is what Check found.
@@ -130,26 +181,63 @@ func (r *CheckReport) Err() error { return errors.Join(r.Problems...) }
 // order, every value whole; the map, the free space and the counts agree. Damage is in the report; the error is for what
 // kept it from ending. A write transaction is ErrTxWritable.
 func (tx *Tx) Check(ctx context.Context) (CheckReport, error) {
-	if err := tx.enterRead(); err != nil {
-		return CheckReport{}, err
+	return run(ctx, tx.db, "check", tx.checkOp())
+}
+
+// checkOp returns the operation of Check.
+func (tx *Tx) checkOp() *txOp[CheckReport] {
+	return &txOp[CheckReport]{tx: tx, use: useReadOnly, task: &checkTask{tx: tx}}
+}
+
+// checkTask is its task.
+//
+//	space --> trees --> ended
+type checkTask struct {
+	tx     *Tx
+	space  pager.CheckMap
+	found  pager.MapReport // of space
+	trees  btree.Check
+	second bool // trees
+}
+
+func (t *checkTask) begin() error {
+	t.space.Start(&t.tx.reader)
+	return nil
+}
+
+// Step goes on with the check.
+func (t *checkTask) Step() (types.IOResult[CheckReport], error) {
+	if !t.second {
+		res, err := t.space.Step()
+		switch {
+		case err != nil:
+			return types.Fail[CheckReport](err)
+		case res.Pending != nil:
+			return types.Wait[CheckReport](res.Pending)
+		}
+		t.found, t.second = res.Value, true
+		t.trees.Start(t.tx.source())
 	}
-	defer tx.exit()
-	var m pager.CheckMap
-	m.Start(&tx.reader)
-	space, err := run(ctx, tx.db, "check", &m)
-	if err != nil {
-		return CheckReport{}, err
+	res, err := t.trees.Step()
+	switch {
+	case err != nil:
+		return types.Fail[CheckReport](err)
+	case res.Pending != nil:
+		return types.Wait[CheckReport](res.Pending)
 	}
-	var c btree.Check
-	c.Start(tx.source())
-	trees, err := run(ctx, tx.db, "check", &c)
-	if err != nil {
-		return CheckReport{}, err
+	trees := res.Value
+	return types.Done(CheckReport{
+		Trees: max(trees.Trees, 1), Keys: trees.Keys, Pages: trees.Pages, Blocks: int64(t.found.Blocks),
+		Problems: append(t.found.Problems, trees.Problems...), More: t.found.More || trees.More,
+	})
+}
+
+// Abort ends the check.
+func (t *checkTask) Abort(cause error) error {
+	if t.second {
+		return t.trees.Abort(cause)
 	}
-	return CheckReport{
-		Trees: max(trees.Trees, 1), Keys: trees.Keys, Pages: trees.Pages, Blocks: int64(space.Blocks),
-		Problems: append(space.Problems, trees.Problems...), More: space.More || trees.More,
-	}, nil
+	return t.space.Abort(cause)
 }
 
 // compactBytes is how much Compact puts into a transaction.
@@ -211,11 +299,7 @@ func (c *compactor) bucket(path [][]byte, from *Bucket) error {
 		return err
 	}
 	cur := Cursor{b: from}
-	if !cur.ready() {
-		return cur.err
-	}
-	cur.c.First()
-	for on := cur.move(); on; on = cur.forward() {
+	for on := cur.to(toFirst, nil); on; on = cur.forward() {
 		key, e := cur.c.Key(), cur.c.Entry()
 		if e.Kind != btree.KindBucket {
 			if err := c.value(path, from, key, e); err != nil {

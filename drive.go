@@ -9,45 +9,19 @@ import (
 	"github.com/pawldb/pawl/types"
 )
 
-// run drives a machine to its end on the caller's goroutine, which lends its thread to the I/O. If ctx ends first, the machine
-// is aborted and the context's error returned, unless the machine is past its point of no return: then run waits for the
-// outcome.
+// run drives a machine to its end on the caller's goroutine, which lends its thread to the I/O: Op.Run, without an Op where
+// nothing has to be waited for.
 func run[T any](ctx context.Context, db *DB, what string, s types.Stepper[T]) (T, error) {
 	res, err := s.Step()
-	if err == nil && res.Pending != nil {
-		res.Value, err = wait(ctx, db, what, s, res.Pending)
-	}
-	if err != nil && db.p != nil {
-		db.foundFull(err)
-	}
-	return res.Value, err
-}
-
-// queuer is a machine with a point of no return.
-type queuer interface{ Queued() bool }
-
-// wait is run from where a step had to wait.
-func wait[T any](ctx context.Context, db *DB, what string, s types.Stepper[T], pending *io.Completion) (none T, err error) {
-	w := db.waits.enter(what, db.io.Now())
-	defer db.waits.leave(w)
-	for {
-		db.waits.on(w, pending)
-		if err := db.io.Wait(ctx, pending); err != nil {
-			if q, ok := s.(queuer); ok && q.Queued() && ctx.Err() != nil {
-				ctx = context.WithoutCancel(ctx)
-				continue
-			}
-			return none, s.Abort(err)
+	if err != nil || res.Pending == nil {
+		if err != nil && db.p != nil {
+			db.foundFull(err)
 		}
-		if err := pending.Err(); err != nil {
-			return none, s.Abort(err)
-		}
-		res, err := s.Step()
-		if err != nil || res.Pending == nil {
-			return res.Value, err
-		}
-		pending = res.Pending
+		return res.Value, err
 	}
+	o := Op[T]{db: db, what: what, m: s, begun: true}
+	o.note(res.Pending, nil)
+	return o.Run(ctx)
 }
 
 // Waiting is an operation that waits.
@@ -68,6 +42,11 @@ type waitEntry struct {
 	since int64
 	kind  io.Kind
 	on    string
+}
+
+// idle reports whether it is background work that has nothing to do yet.
+func (w *waitEntry) idle() bool {
+	return w.what == backgroundName && (w.on == idleReason || w.kind == io.KindTimer)
 }
 
 // enter notes that an operation has to wait.
@@ -103,6 +82,9 @@ func (db *DB) Waiting() []Waiting {
 	defer db.waits.mu.Unlock()
 	var all []Waiting
 	for w := range db.waits.list {
+		if w.idle() {
+			continue
+		}
 		on := w.on
 		if on == "" {
 			on = w.kind.String()

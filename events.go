@@ -1,6 +1,7 @@
 package pawl
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -69,5 +70,5 @@ func (db *DB) event(e Event) {
 	if e.Err != nil {
 		args = append(args, "error", e.Err)
 	}
-	db.opts.Logger.Log(db.background, level, "pawl: "+e.Kind.String(), args...)
+	db.opts.Logger.Log(context.Background(), level, "pawl: "+e.Kind.String(), args...)
 }

@@ -16,20 +16,13 @@ const getManyInFlight = 256
 //
 // ErrIsBucket: a key is a bucket's name. After an error vals is partly set.
 func (b *Bucket) GetMany(keys, vals [][]byte) error {
-	if len(keys) != len(vals) {
-		return fmt.Errorf("%w: %d keys, room for %d values", ErrOptions, len(keys), len(vals))
-	}
-	tx := b.tx
-	if err := tx.enter(); err != nil {
-		return err
-	}
-	defer tx.exit()
-	if err := b.ready(); err != nil {
-		return err
-	}
-	m := &getMany{src: tx.source(), root: b.root, keys: keys, vals: vals}
-	_, err := run[struct{}](tx.ctx, tx.db, "get many", m)
+	_, err := runTx(b.tx, "get many", b.getManyOp(keys, vals))
 	return err
+}
+
+// getManyOp returns the operation of GetMany.
+func (b *Bucket) getManyOp(keys, vals [][]byte) *txOp[struct{}] {
+	return &txOp[struct{}]{tx: b.tx, b: b, task: &getMany{b: b, keys: keys, vals: vals}}
 }
 
 // getMany is a machine that interleaves lookups.
@@ -38,8 +31,8 @@ func (b *Bucket) GetMany(keys, vals [][]byte) error {
 //	                       ^                                                      |
 //	                       +------------------------------------------------------+
 type getMany struct {
+	b    *Bucket
 	src  btree.Source
-	root types.PageID
 	keys [][]byte
 	vals [][]byte
 
@@ -55,6 +48,14 @@ type getFlight struct {
 	large   btree.ReadLarge
 	reading bool           // large
 	pending *io.Completion // nil: can be stepped
+}
+
+func (m *getMany) begin() error {
+	if len(m.keys) != len(m.vals) {
+		return fmt.Errorf("%w: %d keys, room for %d values", ErrOptions, len(m.keys), len(m.vals))
+	}
+	m.src = m.b.tx.source()
+	return nil
 }
 
 // Step ends when every key was looked up.
@@ -83,7 +84,7 @@ func (m *getMany) refill() error {
 	for m.next < len(m.keys) && len(m.flights) < getManyInFlight {
 		i := m.next
 		m.next++
-		if e, ok := m.src.Lookup(m.root, m.keys[i]); ok && e.Kind != btree.KindLarge {
+		if e, ok := m.src.Lookup(m.b.root, m.keys[i]); ok && e.Kind != btree.KindLarge {
 			if err := m.set(i, e); err != nil {
 				return err
 			}
@@ -94,7 +95,7 @@ func (m *getMany) refill() error {
 			f, m.spare = m.spare[n-1], m.spare[:n-1]
 		}
 		*f = getFlight{key: i}
-		f.find.Start(m.src, m.root, m.keys[i])
+		f.find.Start(m.src, m.b.root, m.keys[i])
 		m.flights = append(m.flights, f)
 	}
 	return nil

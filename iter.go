@@ -19,11 +19,7 @@ func (b *Bucket) Backward() iter.Seq2[[]byte, []byte] { return b.RangeBackward(n
 func (b *Bucket) Range(from, to []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		c := Cursor{b: b}
-		if !c.ready() {
-			return
-		}
-		c.c.Seek(from)
-		for on := c.move(); on; on = c.forward() {
+		for on := c.to(toKey, from); on; on = c.forward() {
 			if to != nil && bytes.Compare(c.c.Key(), to) >= 0 || !c.visit(yield) {
 				return
 			}
@@ -35,16 +31,11 @@ func (b *Bucket) Range(from, to []byte) iter.Seq2[[]byte, []byte] {
 func (b *Bucket) RangeBackward(from, to []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		c := Cursor{b: b}
-		if !c.ready() {
-			return
-		}
 		on := false
 		if to == nil {
-			c.c.Last()
-			on = c.move()
+			on = c.to(toLast, nil)
 		} else {
-			c.c.Seek(to)
-			c.move()
+			c.to(toKey, to)
 			on = c.err == nil && c.backward()
 		}
 		for ; on; on = c.backward() {
@@ -90,11 +81,7 @@ func (b *Bucket) ForEach(fn func(key, value []byte) error) error {
 func (b *Bucket) Buckets() iter.Seq2[[]byte, *Bucket] {
 	return func(yield func(name []byte, bucket *Bucket) bool) {
 		c := Cursor{b: b}
-		if !c.ready() {
-			return
-		}
-		c.c.First()
-		for on := c.move(); on; on = c.forward() {
+		for on := c.to(toFirst, nil); on; on = c.forward() {
 			if c.c.Entry().Kind != btree.KindBucket {
 				continue
 			}
@@ -116,25 +103,7 @@ func (c *Cursor) visit(yield func(key, value []byte) bool) bool {
 }
 
 // forward moves to the next entry.
-func (c *Cursor) forward() bool {
-	if !c.ready() {
-		return false
-	}
-	if c.b.tx.w == nil && c.c.TryNext() {
-		return true
-	}
-	c.c.Next()
-	return c.move()
-}
+func (c *Cursor) forward() bool { return c.quick() && c.c.TryNext() || c.to(toNext, nil) }
 
 // backward moves to the entry before.
-func (c *Cursor) backward() bool {
-	if !c.ready() {
-		return false
-	}
-	if c.b.tx.w == nil && c.c.TryPrev() {
-		return true
-	}
-	c.c.Prev()
-	return c.move()
-}
+func (c *Cursor) backward() bool { return c.quick() && c.c.TryPrev() || c.to(toPrev, nil) }

@@ -45,13 +45,12 @@ type killRun struct {
 
 // killTold is what a child has told.
 type killTold struct {
-	acked, started  uint64
-	checkpoints     int // that have begun and not ended
-	recovering      bool
-	open            bool
-	err             string
-	aimed           bool // what the parent waited for came
-	checkpointsAsOf int
+	acked, started uint64
+	begun          int // checkpoints
+	checkpoints    int // of them that have not ended
+	recovering     bool
+	open           bool
+	err            string
 }
 
 // hear takes a line from the child.
@@ -64,7 +63,7 @@ func (told *killTold) hear(line string) {
 		told.recovering = false
 	case "C":
 		told.checkpoints++
-		told.checkpointsAsOf++
+		told.begun++
 	case "c":
 		told.checkpoints--
 	case "o":
@@ -88,7 +87,7 @@ func (told *killTold) hear(line string) {
 // child runs one and kills it. The seed fixes what it does and when it is to be killed; the machine decides how far it is then.
 func (r *killRun) child(aim killAim) *killTold {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", killEnv, r.rng.Uint64(), r.path))
+	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1", fmt.Sprintf("%s=%d %s", killEnv, r.rng.Uint64(), r.path))
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(r, err)
@@ -104,7 +103,7 @@ func (r *killRun) child(aim killAim) *killTold {
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		told.hear(lines.Text())
-		hit := aim == killAnytime || aim == killInCheckpoint && told.checkpointsAsOf == nth ||
+		hit := aim == killAnytime || aim == killInCheckpoint && told.begun == nth ||
 			aim == killInRecovery && (told.recovering || told.open)
 		if armed || !hit {
 			continue

@@ -68,10 +68,8 @@ type ReaderStats struct {
 
 // Stats returns the database's figures. It needs no I/O. After Close it returns the path alone.
 func (db *DB) Stats() Stats {
-	select {
-	case <-db.closed:
+	if db.isClosed() {
 		return Stats{Path: db.path}
-	default:
 	}
 	p := db.p.Stats()
 	size := int64(p.PageSize)

@@ -2,14 +2,11 @@ package pawl
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"github.com/pawldb/pawl/btree"
 	"github.com/pawldb/pawl/pager"
-	"github.com/pawldb/pawl/types"
 )
 
 // Tx is a transaction: a snapshot of all buckets, and for a write transaction what it has changed. Goroutines may share a read
@@ -34,14 +31,20 @@ type writeTx struct {
 	w          *btree.Writer
 	durability Durability
 	onCommit   []func()
+	saves      []*Savepoint // open, outermost first
 	busy       atomic.Bool
 	epoch      uint64 // counts what can make a bucket's handle stale
 	seq        uint64 // of its commit
 
-	put  btree.Put
-	del  btree.Delete
-	find btree.Find
-	buf  []byte // of PutReader
+	// Machines of whichever operation has entered the transaction, and what drives them in the blocking methods.
+	put     btree.Put
+	del     btree.Delete
+	find    btree.Find
+	putOp   putOp
+	delOp   delOp
+	entryOp entryOp
+	valueOp valueOp
+	buf     []byte // of PutReader
 }
 
 // txStack is where a transaction was begun.
@@ -65,53 +68,6 @@ func (db *DB) BeginContext(ctx context.Context, writable bool) (*Tx, error) {
 		return db.beginWrite(ctx)
 	}
 	return db.beginRead(ctx)
-}
-
-// beginRead begins a read transaction.
-func (db *DB) beginRead(ctx context.Context) (*Tx, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	tx := &Tx{db: db, ctx: ctx}
-	tx.reader.Start(db.p)
-	if db.closing.Load() { // looked at after registering: Close sees one of the two
-		tx.finish()
-		return nil, ErrClosed
-	}
-	tx.root.tx = tx
-	db.debugBegin(tx)
-	return tx, nil
-}
-
-// beginWrite waits for the writer's turn.
-func (db *DB) beginWrite(ctx context.Context) (*Tx, error) {
-	switch {
-	case db.closing.Load():
-		return nil, ErrClosed
-	case db.opts.ReadOnly:
-		return nil, ErrReadOnly
-	case ctx.Value(txKey{db}) != nil:
-		return nil, ErrTxNested
-	}
-	if err := db.keepUp(ctx); err != nil {
-		return nil, err
-	}
-	var b pager.Begin
-	b.Start(db.p)
-	ptx, err := run(ctx, db, "begin", &b)
-	if err != nil {
-		return nil, err
-	}
-	w := &writeTx{tx: ptx, w: btree.NewWriter(ptx), durability: db.opts.Durability, seq: uint64(ptx.Seq())}
-	tx := &Tx{db: db, ctx: ctx, w: w}
-	tx.root.tx = tx
-	db.writer.Store(true)
-	if db.closing.Load() {
-		tx.finish()
-		return nil, ErrClosed
-	}
-	db.debugBegin(tx)
-	return tx, nil
 }
 
 // debugBegin keeps where a transaction was begun.
@@ -222,7 +178,7 @@ func (tx *Tx) finish() bool {
 		if tx.state.CompareAndSwap(s, s+txClosed) {
 			if tx.w != nil {
 				tx.w.tx.Rollback() // of what the commit did not take
-				tx.db.writer.Store(false)
+				tx.db.writer.CompareAndSwap(tx, nil)
 				tx.ended()
 			} else if s == 0 {
 				tx.release()
@@ -271,8 +227,9 @@ func (tx *Tx) Rollback() error {
 // Commit makes what the transaction changed durable, as its durability says, and ends it. A transaction that changed nothing
 // waits until the commit that it is based on is. A read transaction can't be committed: ErrTxReadOnly.
 //
-// After any error but ErrCommitUnknown nothing of the transaction is anywhere; the transaction has ended all the same. The
-// context counts until the commit is handed to the log; from there Commit waits for the outcome.
+// After any error but ErrCommitUnknown nothing of the transaction is anywhere. The transaction has ended after every error but
+// ErrTxBusy, ErrTxManaged and ErrTxReadOnly, which change nothing. The context counts until the commit is handed to the log;
+// from there Commit waits for the outcome.
 func (tx *Tx) Commit() error {
 	if tx.managed {
 		return ErrTxManaged
@@ -280,73 +237,9 @@ func (tx *Tx) Commit() error {
 	return tx.commit()
 }
 
-// commit is Commit for managed transactions too.
-func (tx *Tx) commit() error {
-	c, err := tx.beginCommit()
-	if err != nil {
-		return err
-	}
-	began := tx.db.commitClock()
-	_, err = run(tx.ctx, tx.db, "commit", c)
-	return tx.committed(began, err)
-}
-
-// beginCommit checks that the transaction can be committed, and readies the machine.
-func (tx *Tx) beginCommit() (*pager.Commit, error) {
-	if err := tx.open(); err != nil {
-		return nil, err
-	}
-	if tx.w == nil {
-		return nil, ErrTxReadOnly
-	}
-	if !tx.w.busy.CompareAndSwap(false, true) {
-		return nil, ErrTxBusy
-	}
-	if err := tx.Err(); err != nil {
-		tx.finish()
-		tx.w.busy.Store(false)
-		return nil, fmt.Errorf("not committed: %w", err)
-	}
-	tx.state.Add(txClosed)
-	c := new(pager.Commit)
-	c.Start(tx.w.tx, tx.w.durability == Relaxed)
-	return c, nil
-}
-
-// commitClock returns the time, if an event is to tell how long a commit took.
-func (db *DB) commitClock() int64 {
-	if db.opts.OnEvent == nil {
-		return 0
-	}
-	return db.io.Now()
-}
-
-// committed ends the transaction with the outcome of its commit.
-func (tx *Tx) committed(began int64, err error) error {
-	db := tx.db
-	db.writer.Store(false)
-	tx.ended()
-	if db.opts.OnEvent != nil {
-		took := time.Duration(db.io.Now() - began)
-		db.event(Event{Kind: EventCommit, Seq: tx.w.seq, Duration: took, Err: err})
-	}
-	if err != nil {
-		return err
-	}
-	if tx.w.durability == Relaxed && !db.relaxed.Swap(true) {
-		db.signalWork()
-	}
-	if db.logBytes() >= db.opts.CheckpointBytes {
-		db.signalWork()
-	}
-	for _, fn := range tx.w.onCommit {
-		fn()
-	}
-	return nil
-}
-
-// OnCommit has fn called when the transaction has been committed, as its durability says, in the order of the calls. A
-// rollback forgets it. In a read transaction nothing is ever called.
+// OnCommit has fn called when the transaction has been committed, as its durability says, in the order of the calls; by Commit
+// before it returns, for CommitAsync then or on a goroutine of its own. A rollback forgets it. In a read transaction nothing is ever
+// called.
 func (tx *Tx) OnCommit(fn func()) {
 	if tx.w != nil {
 		tx.w.onCommit = append(tx.w.onCommit, fn)
@@ -363,36 +256,25 @@ func (tx *Tx) SetDurability(d Durability) {
 // Try calls fn in a savepoint: if fn returns an error or panics, what it changed is taken back, and the transaction goes on
 // as it was before. It returns fn's error. Savepoints nest. It needs no I/O.
 func (tx *Tx) Try(fn func() error) error {
-	if err := tx.enterWrite(); err != nil {
+	s, err := tx.beginSavepoint()
+	if err != nil {
 		return err
 	}
-	depth, calls := tx.w.w.Savepoint(), len(tx.w.onCommit)
-	tx.exit()
 	done := false
 	defer func() {
-		if !done && tx.open() == nil { // a panic, or Goexit
-			tx.undoTry(depth, calls)
+		if !done { // a panic, or Goexit; an error means that the savepoint, or the transaction, ended inside
+			_ = s.Rollback()
 		}
 	}()
-	err := fn()
+	err = fn()
 	done = true
-	if oops := tx.enterWrite(); oops != nil {
+	if err == nil {
+		return s.Release()
+	}
+	if oops := s.Rollback(); oops != nil && oops != ErrSavepointEnded {
 		return oops // the transaction ended inside
 	}
-	defer tx.exit()
-	if err != nil {
-		tx.undoTry(depth, calls)
-		return err
-	}
-	tx.w.w.Release(depth)
-	return nil
-}
-
-// undoTry goes back to a savepoint.
-func (tx *Tx) undoTry(depth, calls int) {
-	tx.w.w.RollbackTo(depth)
-	tx.w.onCommit = tx.w.onCommit[:calls]
-	tx.w.epoch++
+	return err
 }
 
 // source returns where the transaction's pages come from.
@@ -431,25 +313,15 @@ func (p *PendingCommit) Wait(ctx context.Context) error {
 }
 
 // CommitAsync is Commit without waiting for the disk: when it returns, the commit is in the log's queue, in order, and the
-// next write transaction can begin. The outcome comes with the PendingCommit.
+// next write transaction can begin. The outcome comes with the PendingCommit. What has to be done before the commit is promised
+// anything it waits for: growing a file that has no room, and syncing large values and pages that were written ahead.
 func (tx *Tx) CommitAsync() *PendingCommit {
 	p := &PendingCommit{done: make(chan struct{})}
-	if tx.managed {
-		p.err = ErrTxManaged
-		close(p.done)
-		return p
-	}
-	c, err := tx.beginCommit()
-	if err != nil {
+	finish := func(err error) {
 		p.err = err
 		close(p.done)
-		return p
 	}
-	began := tx.db.commitClock()
-	finish := func(err error) {
-		p.err = tx.committed(began, err)
-		close(p.done)
-	}
+	c := &commitOp{tx: tx, asked: true}
 	res, err := c.Step()
 	for err == nil && res.Pending != nil && !c.Queued() { // blocks, log space: before the promise
 		if err = tx.db.io.Wait(tx.ctx, res.Pending); err == nil {
@@ -466,10 +338,8 @@ func (tx *Tx) CommitAsync() *PendingCommit {
 		return p
 	}
 	go func() {
-		_, err := wait[struct{}](context.WithoutCancel(tx.ctx), tx.db, "commit", c, res.Pending)
+		_, err := run(context.WithoutCancel(tx.ctx), tx.db, "commit", c)
 		finish(err)
 	}()
 	return p
 }
-
-var _ types.Stepper[struct{}] = (*pager.Commit)(nil)

@@ -6,6 +6,7 @@ import (
 	stdio "io"
 
 	"github.com/pawldb/pawl/btree"
+	"github.com/pawldb/pawl/types"
 )
 
 // ValueReader reads a value of any length in parts. It implements io.Reader, io.ReaderAt, io.Seeker and io.Closer. It is good
@@ -29,19 +30,19 @@ func (b *Bucket) Reader(key []byte) (*ValueReader, error) {
 	if err != nil {
 		return nil, err
 	}
+	return b.readerOf(e)
+}
+
+// readerOf returns a reader of an entry.
+func (b *Bucket) readerOf(e btree.Entry) (*ValueReader, error) {
+	if err := notValue(e.Kind); err != nil {
+		return nil, err
+	}
 	r := &ValueReader{tx: b.tx, seen: b.tx.mutations()}
-	switch e.Kind {
-	case btree.KindNone:
-		return nil, ErrNotFound
-	case btree.KindBucket:
-		return nil, ErrIsBucket
-	case btree.KindLarge:
+	if e.Kind == btree.KindLarge {
 		r.large, r.size = e.Large, e.Large.Size
-	default:
-		r.value, r.size = e.Value, int64(len(e.Value))
-		if !e.Shared {
-			r.value = append([]byte(nil), e.Value...)
-		}
+	} else {
+		r.value, r.size = valueOf(e), int64(len(e.Value))
 	}
 	return r, nil
 }
@@ -69,39 +70,44 @@ func (r *ValueReader) Read(p []byte) (int, error) {
 
 // ReadAt reads the part of the value at an offset.
 func (r *ValueReader) ReadAt(p []byte, offset int64) (int, error) {
-	switch {
-	case r.closed:
-		return 0, ErrTxClosed
-	case offset < 0:
-		return 0, fmt.Errorf("%w: offset %d", ErrOptions, offset)
-	case len(p) == 0:
-		return 0, nil
-	case offset >= r.size:
+	if len(p) > 0 && offset >= r.size && !r.closed {
 		return 0, stdio.EOF
 	}
-	if err := r.tx.enter(); err != nil {
-		return 0, err
+	n, err := runTx(r.tx, "read", r.readOp(p, offset))
+	if err == nil && n < len(p) {
+		err = stdio.EOF
 	}
-	defer r.tx.exit()
-	var n int
-	if r.large.Page == 0 {
-		n = copy(p, r.value[offset:])
-	} else {
-		if r.seen != r.tx.mutations() {
-			return 0, errReaderStale
-		}
-		var m btree.ReadLargeAt
-		m.Start(r.tx.source(), r.large, p, offset)
-		var err error
-		if n, err = run(r.tx.ctx, r.tx.db, "read", &m); err != nil {
-			return 0, err
-		}
-	}
-	if n < len(p) {
-		return n, stdio.EOF
-	}
-	return n, nil
+	return n, err
 }
+
+// readOp returns the operation of ReadAt.
+func (r *ValueReader) readOp(p []byte, offset int64) *txOp[int] {
+	return &txOp[int]{tx: r.tx, task: &step[int, int]{
+		ready: func() (types.Stepper[int], error) {
+			switch {
+			case r.closed:
+				return nil, ErrTxClosed
+			case offset < 0:
+				return nil, fmt.Errorf("%w: offset %d", ErrOptions, offset)
+			case r.large.Page == 0 || len(p) == 0:
+				return copied(copy(p, r.value[min(offset, int64(len(r.value))):])), nil
+			case r.seen != r.tx.mutations():
+				return nil, errReaderStale
+			}
+			m := new(btree.ReadLargeAt)
+			m.Start(r.tx.source(), r.large, p, offset)
+			return m, nil
+		},
+		done: asIs[int],
+	}}
+}
+
+// copied is a machine that has read so many bytes.
+type copied int
+
+func (n copied) Step() (types.IOResult[int], error) { return types.Done(int(n)) }
+
+func (copied) Abort(cause error) error { return cause }
 
 // Seek sets where the next Read begins.
 func (r *ValueReader) Seek(offset int64, whence int) (int64, error) {

@@ -20,14 +20,21 @@ var errInjected = errors.New("injected")
 type stepping interface {
 	step() (pending *io.Completion, err error)
 	abort(cause error) error
+	result() string // of a machine that has ended
 }
 
-type steppingOf[T any] struct{ m types.StateMachine[T] }
+type steppingOf[T any] struct {
+	m     types.StateMachine[T]
+	value T
+}
 
 func (s *steppingOf[T]) step() (*io.Completion, error) {
 	res, err := s.m.Step()
+	s.value = res.Value
 	return res.Pending, err
 }
+
+func (s *steppingOf[T]) result() string { return show(s.value) }
 
 func (s *steppingOf[T]) abort(cause error) error { return s.m.Abort(cause) }
 
@@ -288,11 +295,11 @@ func (tr *trial) finish() {
 	tr.close()
 }
 
-// At every await of every operation that changes a tree: abandon it there, or let the I/O that it waits for fail. The
+// At every await of every operation: abandon it there, or let the I/O that it waits for fail. The
 // transaction is then as it was before the operation, goes on and commits, and no page is lost.
 func TestAbandonAndFailEverywhere(t *testing.T) {
 	points := 0
-	for _, s := range scriptedOps() {
+	for _, s := range append(scriptedOps(), scriptedReads()...) {
 		t.Run(s.name, func(t *testing.T) {
 			disk, base := prepare(t, s)
 			awaits := 0

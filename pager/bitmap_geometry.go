@@ -95,6 +95,11 @@ func (g *bitmapGeometry) fixed(group uint64) int {
 	return n
 }
 
+// isFixed reports whether a block is a home or belongs to a meta block.
+func (g *bitmapGeometry) isFixed(b types.Block) bool {
+	return b%g.chunk < types.Block(g.fixed(uint64(b/g.chunk)))
+}
+
 // isLength reports whether a file may be n blocks long: not too long, and with the last group's homes in it.
 func (g *bitmapGeometry) isLength(n types.Block) bool {
 	if n == 0 || n > g.max {

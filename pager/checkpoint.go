@@ -65,7 +65,7 @@ type attempt struct {
 	state  attemptState
 	ticket types.TurnTicket
 	wait   wal.Wait
-	grow   growFile
+	grow   *growFile
 	trim   wal.Trim
 	length types.TurnTicket // of the file
 	cut    io.Completion
@@ -142,7 +142,7 @@ func (a *attempt) step() (*io.Completion, error) {
 	case attemptFix:
 		return nil, a.fix()
 	case attemptGrow:
-		return stepInto(&a.grow, &a.state, attemptFix)
+		return stepInto(a.grow, &a.state, attemptFix)
 	case attemptFind:
 		return a.step2(a.moves.find, func() {
 			a.moves.copies.start(a.moves)
@@ -248,7 +248,7 @@ func (a *attempt) fix() error {
 	}
 	need := p.needBehind(fulls, changed)
 	if missing := need.blocks + p.interval.short; missing > 0 && !p.space.reserve(missing) {
-		a.grow = growFile{p: p, more: missing}
+		a.grow = &growFile{p: p, more: missing}
 		a.state = attemptGrow
 		return nil
 	}

@@ -128,6 +128,9 @@ func (c *Close) closeLog() {
 	c.state = closeLog
 }
 
+// Waiting reports whether Close still waits for the writer's turn: Abort then leaves the database open.
+func (c *Close) Waiting() bool { return c.state == closeTurn }
+
 // Abort closes the files without waiting, as they are. While it is the writer's turn that Close waits for, the database
 // stays open instead.
 func (c *Close) Abort(cause error) error {

@@ -45,7 +45,7 @@ type Commit struct {
 	state  commitState
 	sync   *fileSync
 	begin  *beginLog
-	grow   growFile
+	grow   *growFile
 	log    wal.Reserve
 	space  wal.Reservation
 	queued bool
@@ -89,7 +89,7 @@ func (c *Commit) Step() (types.IOResult[struct{}], error) {
 		case commitReserve:
 			err = c.reserve()
 		case commitGrow:
-			wait, err = stepInto(&c.grow, &c.state, commitReserve)
+			wait, err = stepInto(c.grow, &c.state, commitReserve)
 		case commitLog:
 			wait, err = stepInto(&c.log, &c.state, commitQueue)
 		case commitQueue:
@@ -232,7 +232,7 @@ func (c *Commit) reserve() error {
 	if c.need.blocks > 0 {
 		free, reserved := p.space.available()
 		if free-reserved < c.need.blocks+spare || !p.space.reserve(c.need.blocks) {
-			c.grow = growFile{p: p, more: c.need.blocks + spareBlocks}
+			c.grow = &growFile{p: p, more: c.need.blocks + spareBlocks}
 			c.state = commitGrow
 			return nil
 		}

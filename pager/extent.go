@@ -18,14 +18,18 @@ func (p *Pager) MaxExtent() int { return maxExtentBytes/p.pageSize*p.pageSize - 
 // WriteExtent is a machine that writes bytes straight to free blocks of the file, as an extent that nothing refers to yet, and
 // ends with its page id. The bytes are written once: the commit logs a reference. An abandoned extent's blocks and
 // id are free again.
+//
+// A machine's memory may be used for its next run as soon as this one is over, while the goroutine that finished the I/O is
+// on its last instructions with it, or the I/O of an abandoned run goes on. So what I/O refers to is made anew for
+// each: the group, the write, and the machine that grows the file.
 type WriteExtent struct {
 	tx    *Tx
 	state extentState
 	data  []byte // header, bytes, zeroes to the end of the last block
 	ids   ReserveIDs
-	grow  growFile
-	write [1]*spillWrite
-	group io.CompletionGroup
+	grow  *growFile
+	write []*spillWrite
+	group *io.CompletionGroup
 }
 
 type extentState uint8
@@ -69,7 +73,7 @@ func (m *WriteExtent) Step() (types.IOResult[types.PageID], error) {
 			count := uint32(len(m.data) / tx.p.pageSize)
 			run, ok := tx.p.space.takeSparing(count)
 			if !ok {
-				m.grow = growFile{p: tx.p, more: uint64(count) + spareBlocks, run: count}
+				m.grow = &growFile{p: tx.p, more: uint64(count) + spareBlocks, run: count}
 				m.state = extentGrow
 				continue
 			}
@@ -108,7 +112,7 @@ func (m *WriteExtent) submit(run types.Run) {
 	initPage(m.data, PageKindExtent, tx.spare[len(tx.spare)-1], tx.seq)
 	tx.beginWriting()
 	w := &spillWrite{run: run, bufs: [][]byte{m.data}}
-	m.write[0] = w
+	m.write, m.group = []*spillWrite{w}, new(io.CompletionGroup)
 	m.group.Start("an extent to be written")
 	m.group.Add(&w.io)
 	tx.p.file.Write(&w.io, w.bufs, tx.p.offset(run.First))
@@ -137,7 +141,7 @@ func (m *WriteExtent) Abort(cause error) error {
 		cause = m.grow.Abort(cause)
 	case extentWrite:
 		m.tx.endWriting()
-		m.tx.p.abandonWrites(&m.group, m.write[:])
+		m.tx.p.abandonWrites(m.group, m.write)
 	}
 	m.state = extentEnded
 	return cause

@@ -100,7 +100,7 @@ func TestLateReadOfLogKeepsItsSegment(t *testing.T) {
 	op := w.m.Queue()[0]
 	op.Start()
 	w.p.cache.loaded(newImage(id, img.version, img.data), true, r.Seq()) // else the checkpoint would share the read
-	w.next = func(q []*io.Op) *io.Op { return q[len(q)-1] } // not that one
+	w.next = func(q []*io.Op) *io.Op { return q[len(q)-1] }              // not that one
 	w.supersede(id)
 	require.ErrorIs(t, g.Abort(errInjected), errInjected)
 	r.Close()

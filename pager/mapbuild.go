@@ -1,6 +1,7 @@
 package pager
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/pawldb/pawl/io"
@@ -134,18 +135,46 @@ func (b *mapBuild) load() (*io.Completion, error) {
 	}
 	b.asked = true
 	for i := range b.batch {
-		b.make(&b.batch[i])
+		if err := b.make(&b.batch[i]); err != nil {
+			return nil, err
+		}
 	}
 	return nil, nil
 }
 
+// giveUp takes the blocks of a page, or of a node if page is 0, out of the new generation. That the old one has them, and
+// nobody else gave them up, is only what the file says: bitmaps and map can contradict each other.
+func (b *mapBuild) giveUp(run types.Run, page types.PageID) error {
+	a := b.a
+	problem := ""
+	for at := run.First; at < run.End() && problem == ""; at++ {
+		switch {
+		case a.p.space.geometry.isFixed(at):
+			problem = "a home of a bitmap, or a meta block"
+		case !a.from.used.has(at):
+			problem = "free in the bitmaps"
+		case !a.used.made.has(at):
+			problem = "another page's too"
+		}
+		if problem != "" {
+			return &types.CorruptError{
+				File: a.p.name, Page: page, Offset: a.p.offset(at), Detail: fmt.Sprintf("the map leads to block %d, which is %s", at, problem),
+			}
+		}
+	}
+	a.used.clear(run)
+	return nil
+}
+
 // make applies a node's changes to a copy of the old one, and notes which blocks the new generation has and no longer has.
-func (b *mapBuild) make(m *mapNodeMake) {
+func (b *mapBuild) make(m *mapNodeMake) error {
 	a := b.a
 	fanout := a.p.fanout()
 	if m.old.node != nil {
 		m.data = slices.Clone(m.old.node)
-		a.used.clear(types.Run{First: m.old.block, Count: 1})
+		if err := b.giveUp(types.Run{First: m.old.block, Count: 1}, 0); err != nil {
+			return err
+		}
 	} else {
 		m.data = newMapNode(a.p.pageSize, b.level, m.index)
 	}
@@ -160,7 +189,9 @@ func (b *mapBuild) make(m *mapNodeMake) {
 			continue
 		}
 		if old.Count > 0 {
-			a.used.clear(old)
+			if err := b.giveUp(old, types.PageID(c.index)); err != nil {
+				return err
+			}
 		}
 		if c.refer {
 			a.used.set(c.run)
@@ -170,6 +201,7 @@ func (b *mapBuild) make(m *mapNodeMake) {
 	if mapEmpty(m.data) {
 		m.data = nil
 	}
+	return nil
 }
 
 // place writes the batch's new nodes and collects what the level above has to change.

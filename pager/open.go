@@ -72,7 +72,7 @@ type Open struct {
 	bitmaps *bitmapLoad
 	stale   wal.CheckStale
 	recover wal.Recover
-	grow    growFile
+	grow    *growFile
 	bufs    [1][]byte
 	changed []types.PageID
 	sync    *fileSync
@@ -146,7 +146,7 @@ func (o *Open) step() (*io.Completion, error) {
 	case openReserve:
 		return nil, o.reserve()
 	case openGrow:
-		return stepInto(&o.grow, &o.state, openReserve)
+		return stepInto(o.grow, &o.state, openReserve)
 	case openRewrite:
 		return o.awaitIO(func() error {
 			o.sync, o.state = newFileSync(p), openSync
@@ -365,7 +365,7 @@ func (o *Open) reserve() error {
 	need := p.needBehind(fulls, o.changed)
 	p.mu.Unlock()
 	if !p.space.reserve(need.blocks) {
-		o.grow, o.state = growFile{p: p, more: need.blocks}, openGrow
+		o.grow, o.state = &growFile{p: p, more: need.blocks}, openGrow
 		return nil
 	}
 	p.mu.Lock()

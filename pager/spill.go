@@ -22,12 +22,12 @@ import (
 type MakeRoom struct {
 	tx    *Tx
 	state roomState
-	grow  growFile
+	grow  *growFile
 
 	victims []types.PageID
 	at      int // next victim to be placed
 	writes  []*spillWrite
-	group   io.CompletionGroup
+	group   *io.CompletionGroup // of the batch; see WriteExtent for why it is not part of the machine
 }
 
 type roomState uint8
@@ -88,7 +88,7 @@ func (m *MakeRoom) Step() (types.IOResult[struct{}], error) {
 				return types.Fail[struct{}](m.Abort(err))
 			}
 			if more > 0 {
-				m.grow = growFile{p: tx.p, more: more + spareBlocks, run: 1}
+				m.grow = &growFile{p: tx.p, more: more + spareBlocks, run: 1}
 				m.state = roomGrow
 				continue
 			}
@@ -173,7 +173,7 @@ func (m *MakeRoom) place() (missing uint64, err error) {
 
 // submit writes the batch.
 func (m *MakeRoom) submit() {
-	m.group.Reset()
+	m.group = new(io.CompletionGroup)
 	m.group.Start("a transaction's pages to be written")
 	for i := range m.writes {
 		w := m.writes[i]
@@ -211,7 +211,7 @@ func (m *MakeRoom) Abort(cause error) error {
 		m.tx.endWriting()
 	}
 	m.state = roomEnded
-	m.tx.p.abandonWrites(&m.group, m.writes)
+	m.tx.p.abandonWrites(m.group, m.writes)
 	m.writes = nil
 	return cause
 }
@@ -223,7 +223,7 @@ func (p *Pager) abandonWrites(group *io.CompletionGroup, writes []*spillWrite) {
 			p.space.release(writes[i].run)
 		}
 	}
-	if group.Completion().Idle() {
+	if group == nil || group.Completion().Idle() {
 		release(nil)
 		return
 	}

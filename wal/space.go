@@ -119,6 +119,7 @@ var zeroes = make([]byte, 256<<10)
 // Start makes r reserve bytes into result. urgent says that the commit gives space back, so that it may use the last
 // reserve when the disk is full.
 func (r *Reserve) Start(l *Log, bytes int64, urgent bool, result *Reservation) {
+	r.io.Reset() // whoever finished the last run's I/O may still be on the last instructions
 	*r = Reserve{log: l, bytes: bytes, urgent: urgent, result: result}
 }
 

@@ -1,0 +1,164 @@
+package pawl
+
+import (
+	"context"
+	"time"
+
+	"github.com/pawldb/pawl/btree"
+	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/pager"
+	"github.com/pawldb/pawl/types"
+)
+
+// beginRead begins a read transaction. It waits for nothing.
+func (db *DB) beginRead(ctx context.Context) (*Tx, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	tx := &Tx{db: db, ctx: ctx}
+	tx.reader.Start(db.p)
+	if db.closing.Load() { // looked at after registering: Close sees one of the two
+		tx.finish()
+		return nil, ErrClosed
+	}
+	tx.root.tx = tx
+	db.debugBegin(tx)
+	return tx, nil
+}
+
+// beginWrite waits for the writer's turn.
+func (db *DB) beginWrite(ctx context.Context) (*Tx, error) {
+	return run(ctx, db, "begin", &beginOp{db: db, ctx: ctx, writable: true})
+}
+
+type beginState uint8
+
+const (
+	beginStart beginState = iota // work
+	beginStall                   // await: a checkpoint, since the log has got too long
+	beginTurn                    // await: the writer's turn
+	beginEnded                   // end
+)
+
+// beginOp is the machine of Begin. A read transaction is there at once.
+//
+//	start --the log is too long--> stall --> turn --> ended
+//	  \--else--> turn
+type beginOp struct {
+	db       *DB
+	ctx      context.Context
+	writable bool
+
+	state beginState
+	began int64 // stall
+	stall types.StateMachine[CheckpointResult]
+	turn  types.StateMachine[*pager.Tx]
+}
+
+func (*beginOp) tolerates() {}
+
+// Step goes on with beginning.
+func (b *beginOp) Step() (types.IOResult[*Tx], error) {
+	for {
+		switch b.state {
+		case beginStart:
+			if !b.writable {
+				tx, err := b.db.beginRead(b.ctx)
+				return types.IOResult[*Tx]{Value: tx}, err
+			}
+			if err := b.mayWrite(); err != nil {
+				return types.Fail[*Tx](err)
+			}
+			b.aim()
+
+		case beginStall:
+			res, err := b.stall.Step()
+			if res.Pending != nil {
+				return types.Wait[*Tx](res.Pending)
+			}
+			b.stalled(err) // the checkpoint's error is not the transaction's
+			b.await()
+
+		case beginTurn:
+			res, err := b.turn.Step()
+			switch {
+			case err != nil:
+				return types.Fail[*Tx](err)
+			case res.Pending != nil:
+				return types.Wait[*Tx](res.Pending)
+			}
+			b.state = beginEnded
+			return b.begun(res.Value)
+
+		default:
+			panic(invariant.Failf("pawl: beginOp stepped in state %d", b.state))
+		}
+	}
+}
+
+// mayWrite returns why no write transaction can begin.
+func (b *beginOp) mayWrite() error {
+	switch db := b.db; {
+	case db.closing.Load():
+		return ErrClosed
+	case db.opts.ReadOnly:
+		return ErrReadOnly
+	case b.ctx.Value(txKey{db}) != nil:
+		return ErrTxNested
+	}
+	return nil
+}
+
+// aim makes the writer wait for a checkpoint if the log has got too long, because the disk can't keep up; or if there is little
+// room and the disk was full when there last was, because a checkpoint makes room out of what the log and the file have.
+func (b *beginOp) aim() {
+	used := b.db.logBytes()
+	if used < 2*b.db.opts.CheckpointBytes && (used == 0 || !b.db.needsRoom()) {
+		b.await()
+		return
+	}
+	b.began = b.db.io.Now()
+	b.stall = types.NewStateMachine[CheckpointResult](&checkpointOp{db: b.db, mode: Passive})
+	b.state = beginStall
+}
+
+// stalled tells of the wait.
+func (b *beginOp) stalled(err error) {
+	b.db.event(Event{Kind: EventStall, Duration: time.Duration(b.db.io.Now() - b.began), Err: err})
+}
+
+// await goes on to the writer's turn.
+func (b *beginOp) await() {
+	turn := new(pager.Begin)
+	turn.Start(b.db.p)
+	b.turn = types.NewStateMachine[*pager.Tx](turn)
+	b.state = beginTurn
+}
+
+// begun makes the transaction.
+func (b *beginOp) begun(ptx *pager.Tx) (types.IOResult[*Tx], error) {
+	db := b.db
+	w := &writeTx{tx: ptx, w: btree.NewWriter(ptx), durability: db.opts.Durability, seq: uint64(ptx.Seq())}
+	tx := &Tx{db: db, ctx: b.ctx, w: w}
+	tx.root.tx = tx
+	db.writer.Store(tx)
+	if db.closing.Load() {
+		tx.finish()
+		return types.Fail[*Tx](ErrClosed)
+	}
+	db.debugBegin(tx)
+	return types.Done(tx)
+}
+
+// Abort leaves the queue.
+func (b *beginOp) Abort(cause error) error {
+	switch b.state {
+	case beginStall:
+		cause = b.stall.Abort(cause)
+		b.stalled(cause)
+	case beginTurn:
+		cause = b.turn.Abort(cause)
+	}
+	b.state = beginEnded
+	return cause
+}

@@ -1,0 +1,116 @@
+package pawl
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pawldb/pawl/pager"
+	"github.com/pawldb/pawl/types"
+)
+
+// commit is Commit for managed transactions too.
+func (tx *Tx) commit() error {
+	_, err := run(tx.ctx, tx.db, "commit", &commitOp{tx: tx})
+	return err
+}
+
+// commitOp is the machine of Commit. It ends the transaction, whatever comes of it, with its first step.
+type commitOp struct {
+	tx    *Tx
+	asked bool // by a caller, who must not end a managed transaction
+
+	c     *pager.Commit // nil before the first step
+	began int64
+}
+
+// Step goes on with the commit.
+func (o *commitOp) Step() (types.IOResult[struct{}], error) {
+	if o.c == nil {
+		if o.asked && o.tx.managed {
+			return types.Fail[struct{}](ErrTxManaged)
+		}
+		c, err := o.tx.beginCommit()
+		if err != nil {
+			return types.Fail[struct{}](err)
+		}
+		o.c, o.began = c, o.tx.db.commitClock()
+	}
+	res, err := o.c.Step()
+	if err != nil || res.Pending == nil {
+		err = o.tx.committed(o.began, err)
+	}
+	return res, err
+}
+
+// Queued reports whether the commit is with the log.
+func (o *commitOp) Queued() bool { return o.c != nil && o.c.Queued() }
+
+// Abort rolls the transaction back, or, if the log has the commit, no longer waits for it: it goes on with whoever waits for
+// the log next, the background work at the latest.
+func (o *commitOp) Abort(cause error) error {
+	db := o.tx.db
+	err := o.tx.committed(o.began, o.c.Abort(cause))
+	if o.Queued() {
+		db.relaxed.Store(true)
+		db.wake.ring()
+	}
+	return err
+}
+
+// beginCommit checks that the transaction can be committed, and readies the machine.
+func (tx *Tx) beginCommit() (*pager.Commit, error) {
+	if err := tx.open(); err != nil {
+		return nil, err
+	}
+	if tx.w == nil {
+		return nil, ErrTxReadOnly
+	}
+	if !tx.w.busy.CompareAndSwap(false, true) {
+		return nil, ErrTxBusy
+	}
+	if err := tx.Err(); err != nil {
+		tx.finish()
+		tx.w.busy.Store(false)
+		return nil, fmt.Errorf("not committed: %w", err)
+	}
+	tx.state.Add(txClosed)
+	if len(tx.w.saves) > 0 {
+		tx.keep(tx.w.saves[0].at)
+		tx.w.saves = nil
+	}
+	c := new(pager.Commit)
+	c.Start(tx.w.tx, tx.w.durability == Relaxed)
+	return c, nil
+}
+
+// commitClock returns the time, if an event is to tell how long a commit took.
+func (db *DB) commitClock() int64 {
+	if db.opts.OnEvent == nil {
+		return 0
+	}
+	return db.io.Now()
+}
+
+// committed ends the transaction with the outcome of its commit.
+func (tx *Tx) committed(began int64, err error) error {
+	db := tx.db
+	db.writer.CompareAndSwap(tx, nil)
+	tx.ended()
+	if db.opts.OnEvent != nil {
+		took := time.Duration(db.io.Now() - began)
+		db.event(Event{Kind: EventCommit, Seq: tx.w.seq, Duration: took, Err: err})
+	}
+	if err != nil {
+		return err
+	}
+	if tx.w.durability == Relaxed && !db.relaxed.Swap(true) {
+		db.wake.ring()
+	}
+	if db.logBytes() >= db.opts.CheckpointBytes {
+		db.wake.ring()
+	}
+	for _, fn := range tx.w.onCommit {
+		fn()
+	}
+	return nil
+}
