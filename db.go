@@ -87,7 +87,7 @@ func (db *DB) config() pager.Config {
 		MustExist: o.MustExist || o.ReadOnly, FileMode: uint32(o.FileMode & fs.ModePerm), MaxSize: o.MaxSize, Clock: true,
 		MaxHeldBytes: o.MaxHeldBytes,
 		OnRecovery:   func() { db.event(Event{Kind: EventRecoveryBegin}) },
-		OnLetGo:      db.signalEnd,
+		OnLetGo:      db.ended.ring,
 		OnFailed: func(err error) {
 			if db.failed.CompareAndSwap(false, true) {
 				db.event(Event{Kind: EventFailure, Err: err})

@@ -126,7 +126,8 @@ func testFullDisk(t *testing.T, m *io.Memory, o *Options, size int, more func())
 		} else {
 			keys = keys[1:]
 		}
-		require.NoError(t, db.Update(func(tx *Tx) error { return tx.Root().Delete(b(gone)) }), "%d of %d keys left", len(keys)+1, n)
+		err := db.Update(func(tx *Tx) error { return tx.Root().Delete(b(gone)) })
+		require.NoError(t, err, "%d of %d keys left", len(keys)+1, n)
 	}
 	holds(t, db, keys, size)
 	_, err = db.Checkpoint(context.Background(), Truncate)

@@ -164,12 +164,14 @@ type findBucket struct {
 	seq     uint64
 	find    btree.Find
 	finding bool
+	met     types.PageID // the root at a depth of 1, 2, 4 and so on
 }
 
 // newFindBucket returns the machine.
 func newFindBucket(b *Bucket) *findBucket { return &findBucket{b: b} }
 
-// Step follows the path.
+// Step follows the path. In a damaged file a path may go round in circles: then one of the roots that are kept in turn, one at a
+// time, comes again within twice the length of the circle.
 func (f *findBucket) Step() (types.IOResult[struct{}], error) {
 	path := f.b.place.path
 	for f.depth < len(path) {
@@ -192,6 +194,13 @@ func (f *findBucket) Step() (types.IOResult[struct{}], error) {
 		f.depth++
 		switch e.Kind {
 		case btree.KindBucket:
+			if e.Bucket.Root == f.met {
+				detail := fmt.Sprintf("the bucket at %q is one of those it is in", path[:f.depth])
+				return f.end(&CorruptError{File: f.b.tx.db.path, Page: f.met, Detail: detail})
+			}
+			if f.depth&(f.depth-1) == 0 {
+				f.met = e.Bucket.Root
+			}
 			f.in, f.root, f.seq = f.root, e.Bucket.Root, e.Bucket.Sequence
 		case btree.KindNone:
 			return f.end(fmt.Errorf("%w: %q", ErrBucketNotFound, path[:f.depth]))
