@@ -152,7 +152,7 @@ func (p *Pager) publish(seq types.Seq, g Globals) {
 // Written implements wal.Observer: the frames of commits can be read from the log, so their images may be evicted.
 func (p *Pager) Written(commits []*wal.Commit) {
 	p.mu.Lock() // a commit may be written before the goroutine that has just queued it has published, and pinned, its images
-	p.mu.Unlock()
+	defer p.mu.Unlock()
 	for _, c := range commits {
 		for _, img := range c.Tag.([]*Image) {
 			p.cache.unpin(img)
