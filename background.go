@@ -184,13 +184,12 @@ func (b *backgroundWork) stepPart() *io.Completion {
 
 // flush carries on what was abandoned.
 func (b *backgroundWork) flush() {
-	log := b.db.p.Log()
-	if !log.PendingFlush() {
+	if !b.db.abandoned.Swap(false) {
 		b.relaxed()
 		return
 	}
 	w := new(wal.Wait)
-	w.StartIdle(log)
+	w.StartIdle(b.db.p.Log())
 	b.begin(workFlush, w)
 }
 

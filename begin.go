@@ -139,6 +139,7 @@ func (b *beginOp) await() {
 func (b *beginOp) begun(ptx *pager.Tx) (types.IOResult[*Tx], error) {
 	db := b.db
 	w := &writeTx{tx: ptx, w: btree.NewWriter(ptx), durability: db.opts.Durability, seq: uint64(ptx.Seq())}
+	w.began = db.io.Now()
 	tx := &Tx{db: db, ctx: b.ctx, w: w}
 	tx.root.tx = tx
 	db.writer.Store(tx)

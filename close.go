@@ -12,18 +12,18 @@ import (
 type closeState uint8
 
 const (
-	closeTurn    closeState = iota // await: another Close
-	closeDrain                     // await: open transactions
-	closeWork                      // await: background work that is under way
-	closePager                     // await
-	closeRemains                   // await: copies that were given up are being deleted
-	closeEnded                     // end
+	closeTurn  closeState = iota // await: another Close
+	closeDrain                   // await: open transactions, and checkpoints
+	closeWork                    // await: background work that is under way
+	closePager                   // await
+	closeRest                    // await: what was given up is being deleted
+	closeEnded                   // end
 )
 
 // closeOp is the machine of Close.
 //
 //	turn --closed by the other one--> ended
-//	  \--> drain --> work --> pager --> remains --> ended
+//	  \--> drain --> work --> pager --> rest --> ended
 //
 // Until work is over, and while pager waits for a writer that came in between, Abort leaves the database open. Later it closes
 // the files as they are.
@@ -33,7 +33,7 @@ type closeOp struct {
 	ticket types.TurnTicket
 	began  int64 // drain
 	close  pager.Close
-	err    error // remains: of pager
+	err    error // of the pager
 }
 
 // Queued reports whether a context does not count any more.
@@ -76,9 +76,9 @@ func (o *closeOp) Step() (types.IOResult[struct{}], error) {
 			if res.Pending != nil {
 				return res, nil
 			}
-			o.err, o.state = err, closeRemains
+			o.err, o.state = err, closeRest
 
-		case closeRemains:
+		case closeRest:
 			if wait := db.remains.next(); wait != nil {
 				return types.Wait[struct{}](wait)
 			}
@@ -122,8 +122,8 @@ func (o *closeOp) Abort(cause error) error {
 	db := o.db
 	switch o.state {
 	case closeTurn:
-	case closeRemains:
-		return o.end(cause)
+	case closeRest:
+		return o.end(errors.Join(o.err, cause))
 	case closeDrain:
 		cause = db.openTxs(time.Duration(db.io.Now()-o.began), cause)
 		db.closing.Store(false)

@@ -51,7 +51,10 @@ func (o *commitOp) Abort(cause error) error {
 	db := o.tx.db
 	err := o.tx.committed(o.began, o.c.Abort(cause))
 	if o.Queued() {
-		db.relaxed.Store(true)
+		db.abandoned.Store(true)
+		if o.tx.w.durability == Relaxed {
+			db.relaxed.Store(true)
+		}
 		db.wake.ring()
 	}
 	return err

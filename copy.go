@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	stdio "io"
-	"slices"
-	"sync"
 
 	"github.com/pawldb/pawl/btree"
-	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/pager"
 	"github.com/pawldb/pawl/types"
 )
@@ -107,61 +104,12 @@ func (tx *Tx) CopyFile(ctx context.Context, path string) (int64, error) {
 func (tx *Tx) copyOp(path string) *txOp[int64] {
 	return &txOp[int64]{tx: tx, use: useReadOnly, task: &step[int64, int64]{
 		ready: func() (types.Stepper[int64], error) {
-			c := &copyFile{db: tx.db}
-			c.Start(&tx.reader, path)
-			return c, nil
+			f := &copyFile{db: tx.db}
+			f.c.Start(&tx.reader, path)
+			return f, nil
 		},
 		done: asIs[int64],
 	}}
-}
-
-// copyFile is the machine of CopyFile. Close waits until one that was given up is deleted: a backend that was shut down deletes
-// nothing.
-type copyFile struct {
-	pager.CopyFile
-	db *DB
-}
-
-// Step goes on with the copy.
-func (c *copyFile) Step() (types.IOResult[int64], error) {
-	res, err := c.CopyFile.Step()
-	if err != nil {
-		c.db.remains.add(c.Gone())
-	}
-	return res, err
-}
-
-// Abort gives the copy up.
-func (c *copyFile) Abort(cause error) error {
-	cause = c.CopyFile.Abort(cause)
-	c.db.remains.add(c.Gone())
-	return cause
-}
-
-// remains are what was given up and is still being deleted.
-type remains struct {
-	mu   sync.Mutex
-	list []*io.Completion
-}
-
-// add adds one, if there is something to delete.
-func (r *remains) add(c *io.Completion) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !c.Idle() && !c.Done() {
-		r.list = append(r.list, c)
-	}
-}
-
-// next returns one that is not deleted yet, nil if there is none.
-func (r *remains) next() *io.Completion {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list = slices.DeleteFunc(r.list, (*io.Completion).Done)
-	if len(r.list) == 0 {
-		return nil
-	}
-	return r.list[0]
 }
 
 // CheckReport is what Check found.

@@ -28,15 +28,16 @@ type DB struct {
 	waits   waitList
 	batch   batcher
 
-	wake    bell // rings when there is background work
-	bg      background
-	relaxed atomic.Bool        // a commit may not be on stable storage
-	writer  atomic.Pointer[Tx] // the write transaction that is open
-	stacks  sync.Map           // *Tx to txStack, with Options.Debug
-	failed  atomic.Bool        // EventFailure was sent
-	full    atomic.Int64       // bytes of file and log when they last could not grow; 0: they could
-	ckpt    ckptFigures
-	remains remains
+	wake      bell // rings when there is background work
+	bg        background
+	relaxed   atomic.Bool        // a commit may not be on stable storage
+	writer    atomic.Pointer[Tx] // the write transaction that is open
+	remains   remains
+	stacks    sync.Map     // *Tx to txStack, with Options.Debug
+	abandoned atomic.Bool  // a commit is with the log, and nobody waits for it
+	failed    atomic.Bool  // EventFailure was sent
+	full      atomic.Int64 // bytes of file and log when they last could not grow; 0: they could
+	ckpt      ckptFigures
 }
 
 // ckptFigures are what Stats says of checkpoints beside the pager's figures.

@@ -35,6 +35,7 @@ type writeTx struct {
 	busy       atomic.Bool
 	epoch      uint64 // counts what can make a bucket's handle stale
 	seq        uint64 // of its commit
+	began      int64  // by the IO's clock
 
 	// Machines of whichever operation has entered the transaction, and what drives them in the blocking methods.
 	put     btree.Put
