@@ -72,7 +72,7 @@ func (b *Bucket) Get(key []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return valueOf(e), nil
+		return b.tx.valueOf(e), nil
 	}
 	o, err := b.valueOp(key, nil)
 	if err != nil {

@@ -68,6 +68,7 @@ func (tx *Tx) beginCommit() (*pager.Commit, error) {
 	if tx.w == nil {
 		return nil, ErrTxReadOnly
 	}
+	tx.verify() // before anything of it is stored
 	if !tx.w.busy.CompareAndSwap(false, true) {
 		return nil, ErrTxBusy
 	}

@@ -19,11 +19,11 @@ func notValue(k btree.Kind) error {
 }
 
 // valueOf returns the value of an entry that has it: a slice of an image, or a copy of what a transaction may still change.
-func valueOf(e btree.Entry) []byte {
+func (tx *Tx) valueOf(e btree.Entry) []byte {
 	if !e.Shared {
 		return append(make([]byte, 0, len(e.Value)), e.Value...)
 	}
-	return e.Value
+	return tx.hand(e.Page, e.Value)
 }
 
 // inMemory finds the entry under key in a read transaction if that needs no I/O. It costs no allocation.
@@ -166,9 +166,9 @@ func (t *valueTask) Step() (types.IOResult[[]byte], error) {
 			if t.dst != nil {
 				return types.Done(append(t.dst, e.Value...))
 			}
-			return types.Done(valueOf(e))
+			return types.Done(t.b.tx.valueOf(e))
 		}
-		t.large = newLarge(t.b.tx.source(), e.Large, t.dst)
+		t.large = t.b.tx.newLarge(e.Large, t.dst)
 	}
 	return t.large.Step()
 }
@@ -182,19 +182,41 @@ func (t *valueTask) Abort(cause error) error {
 }
 
 // newLarge returns a machine that reads a value that lies in extents, behind dst if that is not nil.
-func newLarge(src btree.Source, l btree.Large, dst []byte) types.Stepper[[]byte] {
+func (tx *Tx) newLarge(l btree.Large, dst []byte) types.Stepper[[]byte] {
 	if dst != nil {
-		return &appendLarge{src: src, l: l, dst: dst}
+		return &appendLarge{src: tx.source(), l: l, dst: dst}
 	}
-	r := new(btree.ReadLarge)
-	r.Start(src, l)
+	r := new(readLarge)
+	r.start(tx, l)
 	return r
+}
+
+// readLarge is a machine that reads a value that lies in extents.
+type readLarge struct {
+	btree.ReadLarge
+	tx *Tx
+	l  btree.Large
+}
+
+// start readies it.
+func (r *readLarge) start(tx *Tx, l btree.Large) {
+	r.tx, r.l = tx, l
+	r.Start(tx.source(), l)
+}
+
+// Step reads.
+func (r *readLarge) Step() (types.IOResult[[]byte], error) {
+	res, err := r.ReadLarge.Step()
+	if err == nil && res.Pending == nil && r.Shared() {
+		r.tx.hand(r.l.Page, res.Value)
+	}
+	return res, err
 }
 
 // readLarge reads a value that lies in extents.
 func (tx *Tx) readLarge(l btree.Large) ([]byte, error) {
 	return runTx(tx, "get", &txOp[[]byte]{tx: tx, task: &step[[]byte, []byte]{
-		ready: func() (types.Stepper[[]byte], error) { return newLarge(tx.source(), l, nil), nil },
+		ready: func() (types.Stepper[[]byte], error) { return tx.newLarge(l, nil), nil },
 		done:  asIs[[]byte],
 	}})
 }

@@ -45,7 +45,7 @@ type getMany struct {
 type getFlight struct {
 	key     int
 	find    btree.Find
-	large   btree.ReadLarge
+	large   readLarge
 	reading bool           // large
 	pending *io.Completion // nil: can be stepped
 }
@@ -137,7 +137,7 @@ func (m *getMany) step(f *getFlight) (over bool, err error) {
 		if res.Value.Kind != btree.KindLarge {
 			return true, m.set(f.key, res.Value)
 		}
-		f.large.Start(m.src, res.Value.Large)
+		f.large.start(m.b.tx, res.Value.Large)
 		f.reading = true
 	}
 	res, err := f.large.Step()
@@ -157,10 +157,7 @@ func (m *getMany) set(i int, e btree.Entry) error {
 	case btree.KindBucket:
 		return fmt.Errorf("%w: %q", ErrIsBucket, m.keys[i])
 	default:
-		m.vals[i] = e.Value
-		if !e.Shared {
-			m.vals[i] = append(make([]byte, 0, len(e.Value)), e.Value...)
-		}
+		m.vals[i] = m.b.tx.valueOf(e)
 	}
 	return nil
 }

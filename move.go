@@ -98,7 +98,7 @@ func (t *moveTask) Step() (types.IOResult[Entry], error) {
 		if e.Kind != btree.KindLarge {
 			return t.end(c.entry(e))
 		}
-		t.large = newLarge(c.b.tx.source(), e.Large, nil)
+		t.large = c.b.tx.newLarge(e.Large, nil)
 	}
 	res, err := t.large.Step()
 	switch {
@@ -131,7 +131,7 @@ func (c *Cursor) key() []byte {
 	if c.b.tx.w != nil {
 		return slices.Clone(c.c.Key())
 	}
-	return c.c.Key()
+	return c.b.tx.hand(c.c.Entry().Page, c.c.Key())
 }
 
 // entry returns the entry that the cursor is at, which is not large.
@@ -139,5 +139,5 @@ func (c *Cursor) entry(e btree.Entry) Entry {
 	if e.Kind == btree.KindBucket {
 		return Entry{Key: c.key()}
 	}
-	return Entry{c.key(), valueOf(e)}
+	return Entry{c.key(), c.b.tx.valueOf(e)}
 }

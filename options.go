@@ -79,7 +79,9 @@ type Options struct {
 	// OnEvent is called for what happens in the database, on the goroutine to which it happens, with no lock held. It
 	// must not wait for the database. nil: nothing is called.
 	OnEvent func(Event)
-	// Debug keeps the stack of each transaction's begin, for OpenTxError. That costs more than a small transaction.
+	// Debug keeps the stack of each transaction's begin, for OpenTxError, and a checksum of each slice of a page that a
+	// transaction returns: its end panics, and names the page, if the caller has written to one. That costs more than a
+	// small transaction, and the memory of all that it has read until its end.
 	Debug bool
 }
 

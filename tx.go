@@ -20,6 +20,7 @@ type Tx struct {
 	state     atomic.Int32          // slow operations under way; txClosed is added when it ends
 	managed   bool
 	root      Bucket
+	handed    *handed // with Options.Debug
 }
 
 // txClosed in the state means that the transaction has ended.
@@ -74,6 +75,7 @@ func (db *DB) BeginContext(ctx context.Context, writable bool) (*Tx, error) {
 // debugBegin keeps where a transaction was begun.
 func (db *DB) debugBegin(tx *Tx) {
 	if db.opts.Debug {
+		tx.handed = new(handed)
 		db.stacks.Store(tx, txStack{string(debug.Stack()), db.io.Now()})
 	}
 }
@@ -198,6 +200,7 @@ func (tx *Tx) release() {
 
 // ended tells who waits for the transaction.
 func (tx *Tx) ended() {
+	defer tx.verify()
 	if tx.db.opts.Debug {
 		tx.db.stacks.Delete(tx)
 	}

@@ -42,7 +42,7 @@ func (b *Bucket) readerOf(e btree.Entry) (*ValueReader, error) {
 	if e.Kind == btree.KindLarge {
 		r.large, r.size = e.Large, e.Large.Size
 	} else {
-		r.value, r.size = valueOf(e), int64(len(e.Value))
+		r.value, r.size = b.tx.valueOf(e), int64(len(e.Value))
 	}
 	return r, nil
 }

@@ -41,6 +41,7 @@ type Entry struct {
 	// is good until the transaction's next change or wait.
 	Value  []byte
 	Shared bool
+	Page   types.PageID // that it is in, if it was found in a tree
 	Large  Large
 	Bucket Bucket
 }

@@ -274,7 +274,7 @@ func (c *Cursor) take() {
 	n := leaf.node()
 	c.key = n.stored(leaf.index)
 	c.entry = n.entry(leaf.index)
-	c.entry.Shared = leaf.page.Image != nil
+	c.entry.Shared, c.entry.Page = leaf.page.Image != nil, leaf.page.ID
 	if c.src.writer != nil {
 		c.buf[0] = append(c.buf[0][:0], c.key...)
 		c.key = c.buf[0]

@@ -25,7 +25,7 @@ func (s Source) Lookup(root types.PageID, key []byte) (e Entry, ok bool) {
 				return Entry{}, true
 			}
 			e := n.entry(i)
-			e.Shared = shared
+			e.Shared, e.Page = shared, id
 			return e, true
 		}
 		level = n.level()
@@ -95,7 +95,7 @@ func (f *Find) Step() (types.IOResult[Entry], error) {
 				return types.Done(Entry{})
 			}
 			e := n.entry(i)
-			e.Shared = pg.Image != nil
+			e.Shared, e.Page = pg.Image != nil, pg.ID
 			return types.Done(e)
 		}
 		f.level, f.id = n.level(), n.child(n.childIndex(f.key))

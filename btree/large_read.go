@@ -83,6 +83,7 @@ type ReadLarge struct {
 	busy  bool
 
 	checked bool // the list of extents
+	shared  bool // the value is a slice of an image
 }
 
 // readLargeFirst is the memory that a copy begins with. It doubles when so much has been read.
@@ -105,7 +106,7 @@ func (r *ReadLarge) Step() (types.IOResult[[]byte], error) {
 		case pending != nil:
 			return types.Wait[[]byte](pending)
 		}
-		if !shared {
+		if r.shared = shared; !shared {
 			data = append(make([]byte, 0, len(data)), data...)
 		}
 		return types.Done(data)
@@ -154,6 +155,9 @@ func (r *ReadLarge) distinct() error {
 	}
 	return nil
 }
+
+// Shared reports whether the value that Step has ended with is a slice of an immutable image, else it is a copy.
+func (r *ReadLarge) Shared() bool { return r.shared }
 
 // Abort leaves the read.
 func (r *ReadLarge) Abort(cause error) error {
