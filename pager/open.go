@@ -336,19 +336,35 @@ func (o *Open) recovered() (*io.Completion, error) {
 		}
 	}
 	p.serveAt(r.Last, globals)
+	for _, run := range p.log.References(p.gen.number) {
+		if problem := o.takeReferred(run); problem != "" {
+			return nil, &types.CorruptError{File: base(p.cfg.Path) + "-wal", Offset: r.End.Offset,
+				Detail: fmt.Sprintf("the log refers to %d blocks at %d, which are %s", run.Count, run.First, problem)}
+		}
+	}
 	if p.cfg.ReadOnly {
 		o.state = openEnded
 		return nil, nil
 	}
-	for _, run := range p.log.References(p.gen.number) {
-		if run.End() > p.space.blocks() || !p.space.takeExact(run) {
-			return nil, &types.CorruptError{File: base(p.cfg.Path) + "-wal", Offset: r.End.Offset,
-				Detail: fmt.Sprintf("the log refers to %d blocks at %d, which are not free", run.Count, run.First)}
-		}
-	}
 	o.changed = p.log.Changed(p.gen.number, r.Last)
 	o.state = openReserve
 	return nil, nil
+}
+
+// takeReferred takes the blocks that a reference in the log names, and returns what is wrong with them, or "". A read-only open
+// knows no free space: it makes sure that they are there, and where pages can be.
+func (o *Open) takeReferred(run types.Run) string {
+	p := o.p
+	g := geometryOf(p.pageSize)
+	switch {
+	case run.End() > types.Block(o.look.Size/int64(p.pageSize)):
+		return "behind the end of the file"
+	case !p.cfg.ReadOnly && !p.space.takeExact(run):
+		return "not free"
+	case g.isFixed(run.First) || run.First/g.chunk != (run.End()-1)/g.chunk:
+		return "not where pages can be"
+	}
+	return ""
 }
 
 // reserve reserves blocks for the next checkpoint, as the commits that were recovered had done, and begins to write the

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pawldb/pawl"
 )
 
 // tool runs a command line and returns what it printed and its exit code.
@@ -126,4 +128,38 @@ func TestExitCodes(t *testing.T) {
 	}
 	require.Contains(t, must(t, "", "version"), "kvtool ")
 	require.Contains(t, must(t, "", "--help"), "exit code")
+}
+
+// A database whose newest group is torn: info, which writes nothing, says which commit is gone and where, each time.
+func TestInfoTellsOfDroppedGroup(t *testing.T) {
+	dir := t.TempDir()
+	open, err := pawl.Open(filepath.Join(dir, "open"), nil)
+	require.NoError(t, err)
+	defer open.Close()
+	put := func(key string) {
+		require.NoError(t, open.Update(func(tx *pawl.Tx) error { return tx.Root().Put([]byte(key), []byte("value")) }))
+	}
+	put("first")
+	put("second")
+	read := func(name string) []byte {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		return content
+	}
+	db := filepath.Join(dir, "db") // as a crash leaves it: the files of an open database
+	require.NoError(t, os.WriteFile(db, read("open"), 0o600))
+	log := read("open-wal")
+	at := bytes.LastIndex(log, []byte("second"))
+	require.Positive(t, at)
+	log[at] ^= 1
+	require.NoError(t, os.WriteFile(db+"-wal", log, 0o600))
+	for range 2 {
+		out := must(t, "", "info", db)
+		require.Contains(t, out, "no: 1 commits are in the log")
+		require.Regexp(t, `dropped +.*an unfinished group from commit 2 at offset \d+ was dropped: its checksum is wrong`, out)
+	}
+	require.Equal(t, log, read("db-wal"))
+	require.Equal(t, "first\n", must(t, "", "scan", db, "--keys"))
+	must(t, "", "put", db, "third", "value")
+	require.NotContains(t, must(t, "", "info", db), "dropped")
 }
