@@ -138,6 +138,9 @@ func (c *Commit) start() error {
 	if err := c.p.Failed(); err != nil {
 		return err
 	}
+	if problem := tx.globals.problem(); problem != "" {
+		return c.p.miscounted(problem)
+	}
 	c.state = commitBegin
 	if tx.references() > 0 {
 		c.sync, c.state = newFileSync(c.p), commitSync

@@ -60,7 +60,7 @@ type Get struct {
 	load  *load
 	tries int
 
-	entry wal.Entry // frame
+	entry wal.Entry // frame, or reference; zero for what the map has
 
 	level int // node: of the node that block holds
 	block types.Block
@@ -159,12 +159,13 @@ func (g *Get) fromIndex() (Page, error) {
 		if g.gen.root == 0 {
 			return Page{}, g.corruptf("page is not in the map")
 		}
+		g.entry = wal.Entry{}
 		g.level, g.block, g.sum = g.gen.height-1, g.gen.root, g.gen.sum
 		g.state = getNode
 	case e.Kind == wal.KindFreed:
 		return Page{}, g.corruptf("the tree leads to a page that was freed by commit %d", e.Version)
 	case e.Kind == wal.KindReference:
-		g.run, g.runSum, g.state = e.Run, e.Sum, getRun
+		g.entry, g.run, g.runSum, g.state = e, e.Run, e.Sum, getRun
 	case !e.Written:
 		if err := g.p.log.Failed(); err != nil {
 			return Page{}, err // a transaction on top of a commit that was lost: its images were thrown away
@@ -198,12 +199,18 @@ func (g *Get) arrived() (Page, error) {
 		return Page{}, g.addNode()
 	}
 	offset := g.p.offset(g.run.First)
-	limit := g.seq
-	if g.state == getSpilled {
+	limit := g.gen.covered
+	switch {
+	case g.state == getSpilled:
 		limit = g.tx.seq
+	case g.entry.Version > 0:
+		limit = g.entry.Version
 	}
 	if err := verifyPage(g.load.buf, g.run, g.id, limit, g.runSum, g.p.name, offset); err != nil {
 		return Page{}, err
+	}
+	if problem := g.versionProblem(g.load.buf); problem != "" {
+		return Page{}, &types.CorruptError{File: g.p.name, Offset: offset, Page: g.id, Detail: problem}
 	}
 	if g.state == getSpilled {
 		return g.unspilled(), nil
@@ -229,10 +236,23 @@ func (g *Get) decodeFrame(err error) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	if problem := pageProblem(image, types.Run{Count: 1}, g.id, g.seq); problem != "" {
+	problem := pageProblem(image, types.Run{Count: 1}, g.id, g.entry.Version)
+	if problem == "" {
+		problem = g.versionProblem(image)
+	}
+	if problem != "" {
 		return Page{}, &types.CorruptError{File: base(g.p.cfg.Path) + "-wal", Offset: g.entry.Pos.Offset, Page: g.id, Detail: problem}
 	}
 	return g.publish(image), nil
+}
+
+// versionProblem returns what is wrong with the version of a page that the log has, or "": what a commit logs is of that commit,
+// and whoever finds the page in memory relies on it.
+func (g *Get) versionProblem(data []byte) string {
+	if got := pageVersion(data); g.state != getSpilled && g.entry.Version > 0 && got != g.entry.Version {
+		return fmt.Sprintf("version %d, logged by commit %d", got, g.entry.Version)
+	}
+	return ""
 }
 
 // publish makes what was read an image that others find. It becomes the head if no newer version can exist: the generation

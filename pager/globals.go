@@ -86,3 +86,13 @@ func parseGlobals(buf []byte) Globals {
 		Pages:    le.Uint64(buf[globalsPagesOff:]),
 	}
 }
+
+// miscounted returns the error for globals that can't be so, though every change of them was right: what the file said of
+// the pages in use was not.
+func (p *Pager) miscounted(problem string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return &types.CorruptError{
+		File: p.name, Offset: int64(p.meta.slot()) * metaSlotSize, Detail: "counts of pages that can't be right: " + problem,
+	}
+}
