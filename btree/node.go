@@ -173,16 +173,16 @@ func head4(key []byte) uint32 {
 
 // search returns the first slot whose key is not below key, and whether it is that key. key lies between the fences.
 func (n node) search(key []byte) (i int, found bool) {
-	prefix := n.prefixLen()
-	if len(key) < prefix {
-		return 0, false // only a damaged file leads here
-	}
-	key = key[prefix:]
-	head := head4(key)
 	from, to := 0, n.count()
 	if !n.leaf() && to > 0 {
 		from = 1 // the first child has no separator
 	}
+	prefix := n.prefixLen()
+	if len(key) < prefix {
+		return from, false // only a damaged file leads here
+	}
+	key = key[prefix:]
+	head := head4(key)
 	for from < to {
 		mid := int(uint(from+to) >> 1)
 		h := n.head(mid)

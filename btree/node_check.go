@@ -32,8 +32,12 @@ func checkNode(page []byte) string {
 		return "interior node without a child"
 	}
 	total := n.dead()
+	var taken byteSet
 	for i := range n.count() {
 		size, problem := n.checkCell(i)
+		if problem == "" && !taken.add(n.cellOff(i), size) {
+			problem = "cell overlaps another one"
+		}
 		if problem != "" {
 			return fmt.Sprintf("slot %d: %s", i, problem)
 		}
@@ -43,6 +47,23 @@ func checkNode(page []byte) string {
 		return fmt.Sprintf("cells and dead bytes are %d in all, %d lie there", total, n.fencesOff()-n.gapEnd())
 	}
 	return n.checkOrder()
+}
+
+// byteSet is a set of offsets in a page of up to 64 KiB.
+type byteSet [1 << 16 / 64]uint64
+
+// add puts the size > 0 offsets from off on in, and reports whether none was there.
+func (s *byteSet) add(off, size int) bool {
+	free := true
+	for end := off + size; off < end; {
+		n := min(64-off%64, end-off)
+		mask := (^uint64(0) >> (64 - n)) << (off % 64)
+		word := &s[off/64]
+		free = free && *word&mask == 0
+		*word |= mask
+		off += n
+	}
+	return free
 }
 
 // checkFences looks at the fences and at what they share.
