@@ -121,6 +121,10 @@ func (c *Check) readLarge() (*io.Completion, error) {
 	if !c.listing {
 		c.left, c.parts = l.Size, append(c.parts[:0], l.Page)
 		if listed {
+			if c.twice(l.Page) {
+				c.large = c.large[:len(c.large)-1]
+				return nil, nil
+			}
 			data, _, pending, err := c.ext.step(c.src, l.Page, 8*count)
 			if pending != nil {
 				return pending, nil
@@ -139,6 +143,10 @@ func (c *Check) readLarge() (*io.Completion, error) {
 	}
 	for len(c.parts) > 0 {
 		size := min(c.left, int64(c.src.pager().MaxExtent()))
+		if c.twice(c.parts[0]) {
+			c.parts, c.left = c.parts[1:], c.left-size
+			continue
+		}
 		_, _, pending, err := c.ext.step(c.src, c.parts[0], int(size))
 		if pending != nil {
 			return pending, nil
@@ -157,20 +165,29 @@ func (c *Check) readLarge() (*io.Completion, error) {
 	return nil, nil
 }
 
+// twice reports whether a page was reached before, which is a problem: it needn't be read again, and a file can name one a
+// great many times.
+func (c *Check) twice(id types.PageID) bool {
+	chunk := c.seen[uint64(id)/64/64]
+	if chunk == nil || chunk[uint64(id)/64%64]&(1<<(id%64)) == 0 {
+		return false
+	}
+	_ = c.problem(c.src.corrupt(id, "the page is reached twice"))
+	return true
+}
+
 // visit notes that a page is reached, and reports whether that was for the first time.
 func (c *Check) visit(id types.PageID) bool {
+	if c.twice(id) {
+		return false
+	}
 	word := uint64(id) / 64
 	chunk := c.seen[word/64]
 	if chunk == nil {
 		chunk = new([64]uint64)
 		c.seen[word/64] = chunk
 	}
-	bit := uint64(1) << (id % 64)
-	if chunk[word%64]&bit != 0 {
-		_ = c.problem(c.src.corrupt(id, "the page is reached twice"))
-		return false
-	}
-	chunk[word%64] |= bit
+	chunk[word%64] |= 1 << (id % 64)
 	c.report.Pages++
 	return true
 }

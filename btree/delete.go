@@ -120,6 +120,9 @@ func (d *Delete) gather() (pending *io.Completion, err error) {
 		if pending, err = d.change.step(src); pending != nil || err != nil {
 			return pending, err
 		}
+		if err = d.change.spared(src, d.old.list); err != nil {
+			return nil, err
+		}
 		d.state = deleteEnded
 
 	default:

@@ -3,6 +3,7 @@ package btree
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
@@ -120,6 +121,32 @@ func freeable(s Source, list []types.PageID) error {
 			return s.corrupt(id, "an extent that is free, or of two values")
 		}
 		seen[id] = struct{}{}
+	}
+	return nil
+}
+
+// spared checks that pages which a change frees are none of those that it needs itself: a file may say so.
+func spared(s Source, gone []types.PageID, p *path, near ...neighbour) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	node := func(at *pathStep) error {
+		if slices.Contains(gone, at.page.ID) {
+			return s.corrupt(at.page.ID, "a node that is an extent of a value too")
+		}
+		return nil
+	}
+	for i := range p.steps {
+		if err := node(&p.steps[i]); err != nil {
+			return err
+		}
+	}
+	for i := range near {
+		if near[i].loaded {
+			if err := node(&near[i].at); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

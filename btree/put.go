@@ -1,6 +1,8 @@
 package btree
 
 import (
+	"slices"
+
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/pager"
@@ -114,6 +116,9 @@ func (p *Put) gather() (pending *io.Completion, err error) {
 		if pending, err = p.old.step(p.w.Source()); pending != nil || err != nil {
 			return pending, err
 		}
+		if err = p.spared(); err != nil {
+			return nil, err
+		}
 		p.state = p.afterOld()
 
 	case putShare:
@@ -121,6 +126,9 @@ func (p *Put) gather() (pending *io.Completion, err error) {
 			if pending, err = p.near[i].step(p.w.Source()); pending != nil || err != nil {
 				return pending, err
 			}
+		}
+		if err = p.spared(); err != nil {
+			return nil, err
 		}
 		p.state = putIDs
 		p.ids.Start(p.w.tx, len(p.path.steps)+2) // a node a level, one more above the root, a bucket's root
@@ -170,6 +178,16 @@ func (p *Put) find() (pending *io.Completion, err error) {
 		p.own, p.state = true, putLarge
 	}
 	return nil, nil
+}
+
+// spared checks that the extents that are to be freed are none of the pages that are to be changed, or were just written.
+func (p *Put) spared() error {
+	for _, id := range p.old.list {
+		if p.own && (id == p.large.page || slices.Contains(p.large.list, id)) {
+			return p.w.Source().corrupt(id, "an extent of a value that was free")
+		}
+	}
+	return spared(p.w.Source(), p.old.list, &p.path, p.near[:]...)
 }
 
 // fitsHot takes the leaf that was changed last for the path, if the entry surely fits there.

@@ -131,6 +131,9 @@ func (d *DeleteRange) round() (pending *io.Completion, err error) {
 		if pending, err = d.change.step(src); pending != nil || err != nil {
 			return pending, err
 		}
+		if err = d.change.spared(src, d.pages); err != nil {
+			return nil, err
+		}
 		d.state = rangeApply
 
 	case rangeApply:

@@ -2,6 +2,7 @@ package btree
 
 import (
 	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/types"
 )
 
 // rebalance is the part of a delete that removes slots from the leaf at a path's end and sets right what that leaves too
@@ -225,6 +226,16 @@ func (r *rebalance) collapse(top int) {
 	w.items, w.arena = cn.appendItems(w.items[:0], w.arena[:0])
 	build(w.edit(root), cn.level(), fences{}, w.items)
 	w.tx.Free(child.page.ID)
+}
+
+// spared checks that pages which are freed besides are none of those of the plan.
+func (r *rebalance) spared(s Source, gone []types.PageID) error {
+	for i := range r.plan {
+		if err := spared(s, gone, r.path, r.plan[i].near[:]...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // abort leaves reads.
