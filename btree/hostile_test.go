@@ -80,7 +80,9 @@ func toChild(separator string, id types.PageID) item {
 	return item{key: []byte(separator), tail: binary.LittleEndian.AppendUint64(nil, uint64(id))}
 }
 
-func toValue(key string, size int) item { return entryItem(key, Entry{Kind: KindValue, Value: make([]byte, size)}) }
+func toValue(key string, size int) item {
+	return entryItem(key, Entry{Kind: KindValue, Value: make([]byte, size)})
+}
 
 func toLarge(key string, size int64, id types.PageID) item {
 	return entryItem(key, Entry{Kind: KindLarge, Large: Large{Size: size, Page: id}})
