@@ -19,7 +19,6 @@ import (
 type forger struct {
 	*world
 	root types.PageID // the root bucket's
-	ids  []types.PageID
 }
 
 // page returns a new page's id and bytes.
