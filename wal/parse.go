@@ -154,7 +154,7 @@ func (p *groupParser) payload(pos Position, h frameHeader, b []byte) {
 			p.fail(pos.Offset, "commit record out of range")
 			return
 		}
-		p.record = append([]byte(nil), b...)
+		p.record = append([]byte{}, b...) // not nil, however short it is
 		p.open = false
 		p.commits++
 		p.next++
