@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -480,7 +481,7 @@ func TestAsyncInTx(t *testing.T) {
 // stride is how far apart the waits are that a test looks at: with -short, and with the race detector, some of the later ones
 // are left out.
 func stride(at int) int {
-	if testing.Short() || underRace {
+	if effort.Short() {
 		return 1 + at/4
 	}
 	return 1

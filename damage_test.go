@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 )
 
@@ -246,7 +247,7 @@ func TestDamage(t *testing.T) {
 	if testing.Short() {
 		stride = 1009
 	}
-	if *long {
+	if effort.Long() {
 		stride = 1
 	}
 	for _, pageSize := range []int{512, 4096} {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pawldb/pawl/internal/effort"
 )
 
 var killSeed = flag.Uint64("killseed", 0, "seed of TestKill; 0: the time")
@@ -178,7 +180,7 @@ func TestKill(t *testing.T) {
 		t.Skip("a process of this binary can't be started and killed here, or there are no files: ", runtime.GOOS)
 	}
 	rounds, each := 200, 20
-	if testing.Short() || underRace {
+	if effort.Short() {
 		rounds, each = 30, 3
 	}
 	seed := *killSeed

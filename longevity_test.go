@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pawldb/pawl/internal/effort"
 )
 
 // A reader that stays open for 10,000 commits, and for all the checkpoints meanwhile, goes on to see its snapshot; file and log
@@ -19,7 +21,7 @@ import (
 func TestReaderAcrossManyCommits(t *testing.T) {
 	const keys, checkpoint, segment = 4000, 256 << 10, 512 << 10
 	commits := 10_000
-	if testing.Short() || underRace {
+	if effort.Short() {
 		commits = 1000
 	}
 	db := memory(t, &Options{CheckpointBytes: checkpoint, CacheSize: 1 << 20})
@@ -94,7 +96,7 @@ func TestReaderAcrossManyCommits(t *testing.T) {
 // So many buckets that what leads to them is a tree of some levels.
 func TestManyBuckets(t *testing.T) {
 	buckets := 10_000
-	if testing.Short() || underRace {
+	if effort.Short() {
 		buckets = 2000
 	}
 	db := memory(t, &Options{PageSize: 1024, CacheSize: 1, CheckpointBytes: 1 << 20})
@@ -203,9 +205,9 @@ func TestDeepBuckets(t *testing.T) {
 func TestValueLargerThanMemory(t *testing.T) {
 	size := int64(64 << 20)
 	switch {
-	case *long:
+	case effort.Long():
 		size = 1 << 30
-	case testing.Short() || underRace:
+	case effort.Short():
 		size = 24 << 20
 	}
 	const cache, bound = 4 << 20, 16 << 20

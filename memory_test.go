@@ -3,7 +3,6 @@ package pawl
 import (
 	"bytes"
 	"encoding/binary"
-	"flag"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,9 +12,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-var long = flag.Bool("long", false, "run the long forms of tests: minutes, not seconds, and gigabytes of disk")
+	"github.com/pawldb/pawl/internal/effort"
+)
 
 // heapWatch samples the heap every 10 ms until it is stopped.
 type heapWatch struct {
@@ -53,7 +52,7 @@ func watchHeap() *heapWatch {
 func (h *heapWatch) end() uint64 {
 	close(h.stop)
 	h.over.Wait()
-	if *long {
+	if effort.Long() {
 		return h.peak
 	}
 	return h.live
@@ -85,14 +84,14 @@ func fillValue(key, value []byte) {
 func TestTransactionLargerThanMemory(t *testing.T) {
 	n, cache := uint64(64<<10), int64(4<<20)
 	switch {
-	case *long:
+	case effort.Long():
 		n, cache = 1<<20, 16<<20
 	case testing.Short():
 		n, cache = 16<<10, 1<<20
 	}
 	const size = 1024
 	bound, scanBound := uint64(cache+48<<20), uint64(cache+32<<20)
-	if !*long {
+	if !effort.Long() {
 		bound, scanBound = uint64(cache+12<<20), uint64(cache+12<<20)
 	}
 	path := filepath.Join(t.TempDir(), "db")

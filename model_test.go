@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 )
 
@@ -432,7 +433,7 @@ func (r *modelRun) run(n int) {
 func TestModel(t *testing.T) {
 	operations := 24_000
 	switch {
-	case *long:
+	case effort.Long():
 		operations = 1_000_000
 	case testing.Short():
 		operations = 8000

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -234,7 +235,7 @@ func TestModel(t *testing.T) {
 	if testing.Short() {
 		operations = 1000
 	}
-	if *long {
+	if effort.Long() {
 		operations = 250_000
 	}
 	for shape := range 4 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -410,7 +411,7 @@ func zeroGap(n node) bool {
 // TestNodes does everything to random nodes.
 func TestNodes(t *testing.T) {
 	rounds := 300
-	if *long {
+	if effort.Long() {
 		rounds = 100_000
 	}
 	accepted := 0

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -95,7 +96,7 @@ func TestCopyFileCutAtEveryIO(t *testing.T) {
 		points++
 		tried := 0
 		for survivors, image := range m.CrashImages(uint64(points)) {
-			if tried++; tried > effort(6, 30, 1000) && (tried+points)%max(1, len(survivors.Changes)/8) != 0 {
+			if tried++; tried > effort.Of(6, 30, 1000) && (tried+points)%max(1, len(survivors.Changes)/8) != 0 {
 				continue
 			}
 			images++
@@ -104,7 +105,7 @@ func TestCopyFileCutAtEveryIO(t *testing.T) {
 				file, err := image.Bytes("copy")
 				require.NoError(t, err, label)
 				whole++
-				if whole%effort(20, 5, 1) == 1 || effort(20, 5, 1) == 1 {
+				if whole%effort.Of(20, 5, 1) == 1 || effort.Of(20, 5, 1) == 1 {
 					w.checkCopy(file, r.Seq())
 				} else {
 					require.True(t, copyOpens(w, file, r.Seq()), label)

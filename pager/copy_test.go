@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -122,8 +123,8 @@ func TestCopyOfALargerDatabase(t *testing.T) {
 	w := newPagerWorld(t, io.NewMemory(), 1<<20)
 	w.strict = true
 	require.NoError(t, w.open())
-	w.populate(effort(8, 30, 120))
-	for range effort(4, 12, 40) {
+	w.populate(effort.Of(8, 30, 120))
+	for range effort.Of(4, 12, 40) {
 		require.NoError(t, extents(400000, 900, 250000)(w))
 	}
 	require.NoError(t, w.checkpoint(CheckpointFull))
@@ -410,7 +411,7 @@ func TestCopyMeetsDamage(t *testing.T) {
 			continue
 		}
 		node := string(whole[int(b)*testPageSize:][:mapLevelOff]) == mapMagic
-		if b%types.Block(effort(31, 4, 1)) != 0 && !node {
+		if b%types.Block(effort.Of(31, 4, 1)) != 0 && !node {
 			continue
 		}
 		for _, name := range []string{"a bit", "the id", "a stale", "zeroes"} {

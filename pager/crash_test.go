@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -125,7 +126,7 @@ func TestPowerCutAtEveryIO(t *testing.T) {
 	for _, s := range pagerScripts {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			n := cutEverywhere(t, s, effort(4, 24, 0), effort(0, 2, 3))
+			n := cutEverywhere(t, s, effort.Of(4, 24, 0), effort.Of(0, 2, 3))
 			require.Greater(t, n.points, 10)
 			t.Logf("%d cut points, %d disk images, %d more with recovery cut", n.points, n.images, n.again)
 		})
@@ -139,7 +140,7 @@ func TestFailAtEveryIO(t *testing.T) {
 		for _, s := range pagerScripts {
 			for _, kind := range []error{errInjected, io.ErrNoSpace} {
 				for mode := range 4 {
-					if mode > effort(0, 3, 3) || s.cache == coldCache && kind != errInjected && !*long {
+					if mode > effort.Of(0, 3, 3) || s.cache == coldCache && kind != errInjected && !effort.Long() {
 						continue
 					}
 					t.Run(fmt.Sprintf("%s, %v, %d", s.name, kind, mode), func(t *testing.T) {
@@ -153,13 +154,13 @@ func TestFailAtEveryIO(t *testing.T) {
 		}
 	})
 	t.Logf("%d cases, %d of them sticky", cases.Load(), sticky.Load())
-	require.Greater(t, cases.Load(), int64(effort(100, 500, 500)))
+	require.Greater(t, cases.Load(), int64(effort.Of(100, 500, 500)))
 	require.Greater(t, sticky.Load(), int64(10))
 }
 
 // failEverywhere makes each I/O of a script fail. It returns how many it tried, and how many made the database refuse writes.
 func failEverywhere(t *testing.T, s pagerScript, kind error, forever, drop bool) (cases, sticky int64) {
-	for k := uint64(effort(len(s.name)%5, 0, 0)); ; k += uint64(effort(5, 1, 1)) {
+	for k := uint64(effort.Of(len(s.name)%5, 0, 0)); ; k += uint64(effort.Of(5, 1, 1)) {
 		m := io.NewMemory()
 		m.SetDropOnSyncFailure(drop)
 		w := newPagerWorld(t, m, s.cache)

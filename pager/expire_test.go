@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -260,7 +261,7 @@ func TestExpiryWithSharedReads(t *testing.T) {
 // they are told.
 func TestRandomSchedulesExpire(t *testing.T) {
 	expired, reads := 0, 0
-	for seed := range uint64(effort(6, 40, 1000)) {
+	for seed := range uint64(effort.Of(6, 40, 1000)) {
 		m := io.NewMemory(io.MemoryConfig{Seed: seed})
 		w := newPagerWorld(t, m, tinyCache)
 		w.yields = map[*routine]func(*io.Completion) bool{}
@@ -297,7 +298,7 @@ func TestExpiryStress(t *testing.T) {
 			}
 		})
 	}
-	rounds := effort(60, 200, 2000)
+	rounds := effort.Of(60, 200, 2000)
 	for i := 0; i < rounds || expired.Load() == 0 && i < 100*rounds; i++ {
 		w.commitMarks(t)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -377,8 +378,8 @@ func rollbackInSavepoint(w *pagerWorld) error {
 
 // enumerate calls visit for every place at which the inner operation can run, in every order of completion.
 func (n nested) enumerate(t *testing.T, abandon bool, visit func(r nestedRun, label func() string) bool) {
-	for order := range effort(2, len(completionOrders), len(completionOrders)) {
-		for at := 0; ; at += effort(6, n.stride, 1) {
+	for order := range effort.Of(2, len(completionOrders), len(completionOrders)) {
+		for at := 0; ; at += effort.Of(6, n.stride, 1) {
 			r := nestedRun{at: at, order: order, abandon: abandon}
 			label := func() string {
 				return fmt.Sprintf("%s, behind I/O %d, %s, abandoned %v",
@@ -422,7 +423,7 @@ func TestPowerCutInsideTheOther(t *testing.T) {
 			for _, abandon := range []bool{false, true} {
 				n.enumerate(t, abandon, func(r nestedRun, label func() string) bool {
 					cut := func(w *pagerWorld, k int, where string) {
-						for j := range effort(1, 1, 5) {
+						for j := range effort.Of(1, 1, 5) {
 							image, which := diskImages(w.m, k+r.at+j*3)
 							images++
 							checkPrefix(t, image, w, func() string { return label() + ", cut " + where + ": " + which })
@@ -446,7 +447,7 @@ func TestPowerCutInsideTheOther(t *testing.T) {
 				})
 			}
 			t.Logf("%d places, %d images", places, images)
-			require.Greater(t, places, effort(2, 10, 10))
+			require.Greater(t, places, effort.Of(2, 10, 10))
 		})
 	}
 }
@@ -493,7 +494,7 @@ func TestFailedSyncInsideTheOther(t *testing.T) {
 				return true
 			})
 			t.Logf("%d cases", cases)
-			require.Greater(t, cases, effort(0, 10, 10))
+			require.Greater(t, cases, effort.Of(0, 10, 10))
 		})
 	}
 }

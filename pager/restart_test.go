@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestRestartBehindFailedSync(t *testing.T) {
 	cases, images := 0, 0
 	for _, s := range pagerScripts {
-		for fail := 0; ; fail += effort(4, 1, 1) {
+		for fail := 0; ; fail += effort.Of(4, 1, 1) {
 			m := io.NewMemory()
 			m.SetDropOnSyncFailure(true)
 			w := newPagerWorld(t, m, s.cache)
@@ -48,7 +49,7 @@ func TestRestartBehindFailedSync(t *testing.T) {
 		}
 	}
 	t.Logf("%d cases, %d images", cases, images)
-	require.Greater(t, cases, effort(20, 100, 100))
+	require.Greater(t, cases, effort.Of(20, 100, 100))
 }
 
 // restart opens the files that before had open, works, and cuts the power before each I/O. It returns how many disk

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 	"github.com/pawldb/pawl/wal"
@@ -240,7 +241,7 @@ func (s *pagerSchedule) drain() {
 // TestRandomSchedules runs writers, readers, checkpoints and flushes beside each other.
 func TestRandomSchedules(t *testing.T) {
 	var cuts, abandoned, commits, reads, checkpoints, copies, failed int
-	for seed := range uint64(effort(10, 60, 3000)) {
+	for seed := range uint64(effort.Of(10, 60, 3000)) {
 		m := io.NewMemory(io.MemoryConfig{Seed: seed})
 		cache := int64(bigCache)
 		switch seed % 4 {

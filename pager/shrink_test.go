@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -77,7 +78,7 @@ func (w *pagerWorld) fileBlocks(t testing.TB) types.Block {
 }
 
 func TestTruncateShrinks(t *testing.T) {
-	for seed := range uint64(effort(2, 6, 30)) {
+	for seed := range uint64(effort.Of(2, 6, 30)) {
 		for _, cache := range []int64{bigCache, tinyCache} {
 			for _, withExtents := range []bool{false, true} {
 				label := fmt.Sprintf("seed %d, cache %d, extents %v", seed, cache, withExtents)

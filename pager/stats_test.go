@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -227,7 +228,7 @@ func TestStatsRace(t *testing.T) {
 			}
 		}
 	})
-	for range effort(40, 100, 500) {
+	for range effort.Of(40, 100, 500) {
 		w.commitMarks(t)
 	}
 	stop.Store(true)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 	"github.com/pawldb/pawl/wal"
@@ -50,7 +51,7 @@ func TestWrittenBeforePublished(t *testing.T) {
 		}
 	}
 	ids := w.pages()
-	for range effort(2000, 5000, 50_000) {
+	for range effort.Of(2000, 5000, 50_000) {
 		var b Begin
 		b.Start(w.p)
 		var tx *Tx

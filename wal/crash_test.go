@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -109,9 +110,9 @@ func TestPowerCutAtEveryIO(t *testing.T) {
 	for _, s := range scripts {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			n := cutEverywhere(t, s, effort(0, 1, 3))
+			n := cutEverywhere(t, s, effort.Of(0, 1, 3))
 			require.Greater(t, n.points, 10)
-			require.Equal(t, effort(0, 1, 3) > 0, n.again > 0)
+			require.Equal(t, effort.Of(0, 1, 3) > 0, n.again > 0)
 			t.Logf("%d cut points, %d disk images, %d more with recovery cut", n.points, n.images, n.again)
 		})
 	}
@@ -143,7 +144,7 @@ func TestFailAtEveryIO(t *testing.T) {
 		for _, kind := range []error{errInjected, io.ErrNoSpace} {
 			for mode := range 4 {
 				forever, drop := mode&1 != 0, mode&2 != 0
-				for k := uint64(effort(1+len(s.name)%4, 1, 1)); ; k += uint64(effort(4, 1, 1)) {
+				for k := uint64(effort.Of(1+len(s.name)%4, 1, 1)); ; k += uint64(effort.Of(4, 1, 1)) {
 					w, hit := failAt(t, s, k, kind, forever, drop)
 					if !hit {
 						break
@@ -166,7 +167,7 @@ func TestFailAtEveryIO(t *testing.T) {
 		}
 	}
 	t.Logf("%d cases", cases)
-	require.Greater(t, cases, effort(100, 500, 500))
+	require.Greater(t, cases, effort.Of(100, 500, 500))
 }
 
 // checkRestart opens the files as a new process on the same machine would: it sees what the page cache shows, which after a

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -214,7 +215,7 @@ func (x *indexModel) drop() {
 
 // TestIndexModel goes through commits, splits, joins and drops at random and asks everything after each.
 func TestIndexModel(t *testing.T) {
-	for seed := range uint64(effort(5, 30, 300)) {
+	for seed := range uint64(effort.Of(5, 30, 300)) {
 		x := &indexModel{t: t, rng: rand.New(rand.NewPCG(seed, 1)), log: &Log{}, gen: 5, long: max(0, 3-int(seed))}
 		x.log.index.layers = []*layer{newLayer(5)}
 		x.layers = []modelLayer{{generation: 5}}

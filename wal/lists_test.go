@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -42,7 +43,7 @@ func sortedRuns(runs []types.Run) []types.Run {
 // TestBulkLists compares an index that keeps long lists as they are with one that has an entry for each page.
 func TestBulkLists(t *testing.T) {
 	bulks := 0
-	for seed := range uint64(effort(2, 6, 60)) {
+	for seed := range uint64(effort.Of(2, 6, 60)) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		log := func() *Log { return &Log{index: index{layers: []*layer{newLayer(1)}}} }
 		bulk, plain := log(), log()

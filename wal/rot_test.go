@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -23,7 +24,7 @@ func TestRotInEveryByte(t *testing.T) {
 	bytes, err := w.m.Bytes("db-wal")
 	require.NoError(t, err)
 	whole, lost, damage := 0, 0, 0
-	for i := 0; i < len(bytes); i += effort(13, 1, 1) {
+	for i := 0; i < len(bytes); i += effort.Of(13, 1, 1) {
 		bit := byte(1) << (i * 5 % 8)
 		m := w.m.Crash(func(int, io.Change) bool { return false })
 		bytes[i] ^= bit
@@ -55,8 +56,8 @@ func TestRotInEveryByte(t *testing.T) {
 		}
 	}
 	t.Logf("%d bytes: %d harmless, %d lost the newest group, %d errors", len(bytes), whole, lost, damage)
-	require.Greater(t, damage, effort(100, 1000, 1000))
-	require.Greater(t, lost, effort(10, 100, 100))
+	require.Greater(t, damage, effort.Of(100, 1000, 1000))
+	require.Greater(t, lost, effort.Of(10, 100, 100))
 }
 
 // TestCleanBesideLog shows what a clean database makes of the log file beside it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 )
@@ -125,7 +126,7 @@ func (s *schedule) run(n int, faults bool, label string) {
 // acknowledgements hold through power cuts, and that stepping early changes nothing.
 func TestRandomSchedules(t *testing.T) {
 	cuts, early, left, failed := 0, 0, 0, 0
-	seeds := uint64(effort(15, 60, 2000))
+	seeds := uint64(effort.Of(15, 60, 2000))
 	for seed := range seeds {
 		faults := seed%3 == 0
 		label := fmt.Sprintf("seed %d", seed)

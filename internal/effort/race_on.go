@@ -1,0 +1,6 @@
+//go:build race
+
+package effort
+
+// UnderRace reports whether the race detector is built in.
+const UnderRace = true

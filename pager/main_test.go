@@ -1,0 +1,9 @@
+package pager
+
+import (
+	"testing"
+
+	"github.com/pawldb/pawl/internal/effort"
+)
+
+func TestMain(m *testing.M) { effort.Main(m) }

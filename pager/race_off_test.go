@@ -1,5 +1,0 @@
-//go:build !race
-
-package pager
-
-const underRace = false

@@ -1,5 +1,0 @@
-//go:build race
-
-package pawl
-
-const underRace = true

@@ -1,0 +1,9 @@
+package wal
+
+import (
+	"testing"
+
+	"github.com/pawldb/pawl/internal/effort"
+)
+
+func TestMain(m *testing.M) { effort.Main(m) }
