@@ -26,7 +26,7 @@ const (
 )
 
 // forTests are the packages that only tests, and the programs under testing, may import.
-var forTests = []string{Module + "/internal/golden", Module + "/internal/lint", backends}
+var forTests = []string{Module + "/internal/effort", Module + "/internal/golden", Module + "/internal/lint", backends}
 
 // checkLayers keeps imports between the module's packages going down.
 func checkLayers(t *Tree) []Finding {
