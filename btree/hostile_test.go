@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/pager"
 	"github.com/pawldb/pawl/types"
@@ -230,7 +231,7 @@ func forgeries() []forgery {
 			for level := 1; level <= maxLevel; level++ {
 				items := []item{toChild("", id)}
 				for i := range 9 { // they lead nowhere that is looked at
-					items = append(items, toChild(string(bytes.Repeat([]byte{'t' + byte(i)/2}, 40-i)), id))
+					items = append(items, toChild(string(bytes.Repeat([]byte{'n' + byte(i)}, 40-i)), id))
 				}
 				n := f.again2(level, items)
 				id = n
@@ -441,13 +442,16 @@ func TestForgedTrees(t *testing.T) {
 			var before, after runtime.MemStats
 			disk, roots := forge(t, forgery)
 			for _, root := range roots {
-				for _, a := range attacks() {
+				for i, a := range attacks() {
 					runtime.ReadMemStats(&before)
 					keys := []string{"c", "c2", "m", "x"}
 					if a.once {
 						keys = keys[:1]
 					}
-					for _, key := range keys {
+					for j, key := range keys {
+						if effort.Short() && (i+j+int(root))%3 > 0 {
+							continue
+						}
 						attacked(t, disk, a, root, []byte(key))
 					}
 					runtime.ReadMemStats(&after)

@@ -410,10 +410,7 @@ func zeroGap(n node) bool {
 
 // TestNodes does everything to random nodes.
 func TestNodes(t *testing.T) {
-	rounds := 300
-	if effort.Long() {
-		rounds = 100_000
-	}
+	rounds := effort.Of(60, 300, 100_000)
 	accepted := 0
 	for seed := range rounds {
 		c := newChoices(binary.LittleEndian.AppendUint32(nil, uint32(seed)))
