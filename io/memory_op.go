@@ -189,14 +189,14 @@ func (op *Op) Start() {
 // Complete carries op out, or what CompleteShort has left of it, and finishes its completion. An error that the
 // operation meets (a fault of the hook, a short read, no space) is how it ends. A close whose file has other I/O in
 // flight ends with the last of that.
-func (op *Op) Complete() { op.end(nil) }
+func (op *Op) Complete() { op.end(op.carryOut) }
 
 // Fail ends op with err, wrapped in an OpError, and no data moved beyond CompleteShort's.
 func (op *Op) Fail(err error) {
 	if err == nil {
 		panic("io: Fail without an error")
 	}
-	op.end(err)
+	op.end(func() (int, error) { return 0, op.spoil(err) })
 }
 
 // CompleteShort moves the next n bytes of a read or write and leaves op in the queue, as a backend does that
@@ -224,22 +224,26 @@ func (op *Op) mustBeQueued() {
 	}
 }
 
-// end takes op out of the queue, carries it out unless cause says how it fails, and finishes it.
-func (op *Op) end(cause error) {
+// carryOut does what was asked for, or fails as the hook said. The caller holds m.mu.
+func (op *Op) carryOut() (int, error) {
+	if op.fault != nil {
+		return 0, op.spoil(op.fault)
+	}
+	return op.m.perform(op)
+}
+
+// spoil notes that op fails. The caller holds m.mu.
+func (op *Op) spoil(err error) error {
+	op.m.failed(op)
+	return err
+}
+
+// end takes op out of the queue, does what outcome does, under m.mu, and finishes it with that.
+func (op *Op) end(outcome func() (int, error)) {
 	m := op.m
 	m.mu.Lock()
 	op.mustBeQueued()
-	if cause == nil {
-		cause = op.fault
-	}
-	var n int
-	var err error
-	if cause == nil {
-		n, err = m.perform(op)
-	} else {
-		m.failed(op)
-		err = cause
-	}
+	n, err := outcome()
 	drained := m.dequeue(op)
 	onTrace := m.onTrace
 	waits := op.code == opClose && op.file.inflight > 0
