@@ -27,8 +27,9 @@ var (
 	ErrKeyEmpty = errors.New("pawl: key is empty")
 	// ErrKeyTooLarge means a key, or a bucket's name, of more than MaxKeySize bytes.
 	ErrKeyTooLarge = errors.New("pawl: key is too large")
-	// ErrValueTooLarge means a value of more than MaxValueSize bytes.
-	ErrValueTooLarge = errors.New("pawl: value is too large")
+	// ErrValueTooLarge means a value of more than MaxValueSize bytes; also one that Get can't return since a slice can't be
+	// so long on a 32-bit machine, where Reader can read it.
+	ErrValueTooLarge = btree.ErrValueTooLarge
 	// ErrTxClosed means that the transaction was committed or rolled back before.
 	ErrTxClosed = errors.New("pawl: transaction is closed")
 	// ErrTxReadOnly means that a read transaction was asked to change something.

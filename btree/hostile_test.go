@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 
@@ -388,6 +389,9 @@ func attacks() []attack {
 // harmless fails the test for an error that a forged tree must not cause.
 func harmless(t *testing.T, what string, err error) {
 	var corrupt *types.CorruptError
+	if math.MaxInt == math.MaxInt32 && errors.Is(err, ErrValueTooLarge) {
+		return
+	}
 	if err != nil && !errors.As(err, &corrupt) {
 		t.Fatalf("%s: %v", what, err)
 	}

@@ -2,6 +2,7 @@ package btree
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,6 +19,9 @@ import (
 //	else                  page -> page ids of extents, 8 bytes each: all but the last are full
 //
 // What is behind the bytes in an extent's last block is zero.
+
+// ErrValueTooLarge means a value of more than MaxValueSize bytes, or one that is read as a whole and longer than a slice can be.
+var ErrValueTooLarge = errors.New("pawl: value is too large")
 
 // MaxValueSize is the length of the longest value: as many extents as one list of them can name, at the smallest page size.
 const MaxValueSize = 100 << 30

@@ -112,7 +112,7 @@ func (r *ReadLarge) Step() (types.IOResult[[]byte], error) {
 		return types.Done(data)
 	}
 	if r.large.Size > math.MaxInt {
-		return types.Fail[[]byte](fmt.Errorf("pawl: value of %d bytes does not fit into this machine's memory", r.large.Size))
+		return types.Fail[[]byte](fmt.Errorf("%w: %d bytes don't fit into this machine's memory", ErrValueTooLarge, r.large.Size))
 	}
 	for int64(len(r.value)) < r.large.Size {
 		if !r.busy {
