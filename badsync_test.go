@@ -181,6 +181,34 @@ func TestDiskFailsAtEachIO(t *testing.T) {
 	require.Greater(t, cases, 100)
 }
 
+// A transaction that loses what it wrote ahead of its commit to somebody else's failed sync says why that failed.
+func TestVoidedTransactionTellsCause(t *testing.T) {
+	m := io.NewMemory(io.MemoryConfig{RealTime: true})
+	db, err := Open("db", &Options{IO: m})
+	require.NoError(t, err)
+	require.NoError(t, put(db, "small", []byte("v")))
+	err = db.Update(func(tx *Tx) error {
+		require.NoError(t, tx.Root().Put([]byte("large"), make([]byte, 1<<20))) // written at once
+		failed := false
+		m.SetFault(func(op *io.Op) error {
+			if op.Name() != "sync" || failed {
+				return nil
+			}
+			failed = true
+			return errDisk
+		})
+		_, err := db.Checkpoint(context.Background(), Passive)
+		m.SetFault(nil)
+		require.NoError(t, err, "it writes its pages again, elsewhere")
+		require.True(t, failed)
+		return nil
+	})
+	require.ErrorIs(t, err, errDisk)
+	require.NotErrorIs(t, err, ErrCommitUnknown)
+	require.NoError(t, put(db, "small", []byte("w")), "that transaction alone")
+	require.NoError(t, db.Close())
+}
+
 // What a failed read leaves is an error at the call that wanted it; the database goes on.
 func TestReadsFail(t *testing.T) {
 	m := io.NewMemory(io.MemoryConfig{RealTime: true})

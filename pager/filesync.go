@@ -71,6 +71,7 @@ func (p *Pager) countSync(err error) {
 		return
 	}
 	p.fileFailures++
+	p.fileFailure = err
 	p.failedInARow++
 	if p.failedInARow >= 2 && p.failed == nil {
 		p.failed = fmt.Errorf("%w: two syncs of the file failed in a row: %w", types.ErrFailed, err)
@@ -86,10 +87,12 @@ func (p *Pager) failures() uint64 {
 
 // voidSince returns an error if a sync of the file has failed since the count was n.
 func (p *Pager) voidSince(n uint64) error {
-	if p.failures() == n {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fileFailures == n {
 		return nil
 	}
-	return fmt.Errorf("a sync of %s failed, and with it what was written before it and not synced", p.name)
+	return fmt.Errorf("a sync of %s failed, and with it what was written before it and not synced: %w", p.name, p.fileFailure)
 }
 
 // metaWrite writes a meta block and syncs it, and then does what that allows. Nothing stops it once it has begun: it goes on

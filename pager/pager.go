@@ -76,6 +76,7 @@ type Pager struct {
 	interval     interval
 	running      interval // of the checkpoint under way
 	fileFailures uint64   // failed syncs of the file: what was written before the last one and not synced since is void
+	fileFailure  error    // the last of them
 	failedInARow int
 	failed       error // sticky
 	ids          idAllocator
