@@ -209,6 +209,36 @@ func TestVoidedTransactionTellsCause(t *testing.T) {
 	require.NoError(t, db.Close())
 }
 
+// Sync does not vouch for relaxed commits that a failure of the log has taken back.
+func TestSyncBehindFailedLog(t *testing.T) {
+	for _, what := range []string{"write", "sync"} {
+		m := io.NewMemory(io.MemoryConfig{RealTime: true})
+		db, err := Open("db", &Options{IO: m, SyncInterval: time.Hour})
+		require.NoError(t, err)
+		require.NoError(t, put(db, "full", []byte("v")))
+		require.NoError(t, db.Update(func(tx *Tx) error {
+			tx.SetDurability(Relaxed)
+			return tx.Root().Put([]byte("relaxed"), []byte("v"))
+		}))
+		m.SetFault(func(op *io.Op) error {
+			if op.Name() == what {
+				return errDisk
+			}
+			return nil
+		})
+		require.ErrorIs(t, put(db, "unknown", []byte("v")), ErrCommitUnknown)
+		m.SetFault(nil)
+		for range 2 {
+			err = db.Sync()
+			require.ErrorIs(t, err, ErrFailed)
+			require.ErrorIs(t, err, errDisk)
+		}
+		_, err = db.Checkpoint(context.Background(), Complete)
+		require.ErrorIs(t, err, ErrFailed)
+		require.NoError(t, db.Close())
+	}
+}
+
 // What a failed read leaves is an error at the call that wanted it; the database goes on.
 func TestReadsFail(t *testing.T) {
 	m := io.NewMemory(io.MemoryConfig{RealTime: true})

@@ -106,7 +106,8 @@ func (o *checkpointOp) Abort(cause error) error {
 	return cause
 }
 
-// Sync waits until every commit that a reader can see is on stable storage.
+// Sync waits until every commit that a reader can see is on stable storage. ErrFailed: the log has failed, and took back what
+// was not.
 func (db *DB) Sync() error { return db.SyncContext(context.Background()) }
 
 // SyncContext is Sync, given up when ctx ends.
@@ -130,9 +131,15 @@ func (o *syncOp) Step() (types.IOResult[struct{}], error) {
 		if o.asked && db.closing.Load() {
 			return types.Fail[struct{}](ErrClosed)
 		}
+		seq := db.p.Snapshot().Seq
+		// A failure of the log takes relaxed commits back: what is left to see is durable, and no answer to whoever made them.
+		// The log says that it has failed before the snapshot falls back, so it is asked behind it.
+		if err := db.p.Log().Failed(); err != nil {
+			return types.Fail[struct{}](err)
+		}
 		o.begun = true
 		db.relaxed.Store(false)
-		o.w.StartDurable(db.p.Log(), db.p.Snapshot().Seq)
+		o.w.StartDurable(db.p.Log(), seq)
 	}
 	res, err := o.w.Step()
 	if err != nil {
