@@ -23,6 +23,7 @@ type place struct {
 	epoch uint64       // of the transaction when it was found
 	in    types.PageID // tree that has its entry
 	seq   uint64       // its sequence as of then
+	seen  uint64       // the transaction's changes as of then
 }
 
 // values are the kinds of entry that a key can have.
@@ -42,10 +43,10 @@ func (b *Bucket) ready() error {
 	return b.err
 }
 
-// stale reports whether something may have moved or dropped the bucket since it was found. What a write transaction did not
-// find it looks for every time: no epoch tells that a key has come or gone in its place.
+// stale reports whether something may have moved or dropped the bucket since it was found. What was not found is looked for
+// again after any change: no epoch tells that a key has come or gone in its place.
 func (b *Bucket) stale() bool {
-	return b.place != nil && (b.place.epoch != b.tx.epoch() || b.err != nil && b.tx.w != nil)
+	return b.place != nil && (b.place.epoch != b.tx.epoch() || b.err != nil && b.place.seen != b.tx.mutations())
 }
 
 // Exists reports whether the bucket is there. If that could not be found out, Err says why.

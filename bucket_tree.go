@@ -42,7 +42,10 @@ func (b *Bucket) below(path [][]byte) *Bucket {
 // resolve finds the bucket, or what keeps it from being found.
 func (b *Bucket) resolve() {
 	if _, err := run(b.tx.ctx, b.tx.db, "bucket", newFindBucket(b)); err != nil {
-		b.err, b.place.epoch = err, b.tx.epoch()
+		b.err, b.place.epoch, b.place.seen = err, b.tx.epoch(), b.tx.mutations()
+		if b.tx.w != nil {
+			b.place.seen-- // it may be found the next time
+		}
 	}
 }
 

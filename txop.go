@@ -216,7 +216,7 @@ func (f *findBucket) end(err error) (types.IOResult[struct{}], error) {
 	f.b.err = err
 	f.b.root = f.root
 	p := f.b.place
-	p.epoch, p.in, p.seq = f.b.tx.epoch(), f.in, f.seq
+	p.epoch, p.in, p.seq, p.seen = f.b.tx.epoch(), f.in, f.seq, f.b.tx.mutations()
 	return types.Done(struct{}{})
 }
 
