@@ -405,7 +405,11 @@ func TestCacheStress(t *testing.T) {
 	reader := func(seed int64) {
 		defer group.Done()
 		rng := rand.New(rand.NewSource(seed))
-		for n := 0; !stop.Load() || n < 1000; n++ {
+		// The last thousand rounds come after the last commit: a reader that ran only before the first one finds nothing.
+		for n, left := 0, 1000; left > 0; n++ {
+			if stop.Load() {
+				left--
+			}
 			s := published.Load()
 			id := types.PageID(rng.Intn(pages) + 1)
 			want := version(id, s)
