@@ -325,10 +325,7 @@ func (c *Copy) Abort(cause error) error {
 	}
 	if c.reads.head() != nil {
 		p, slot := c.p, c.p.readers.acquireAt(c.r.snap)
-		c.reads.abandon(func() {
-			p.readers.release(slot)
-			p.reap()
-		})
+		c.reads.abandon(func() { p.letGo(slot) })
 	}
 	c.reads.close()
 	return cause

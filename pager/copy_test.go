@@ -571,10 +571,13 @@ func TestAbandonedCopyKeepsItsBlocks(t *testing.T) {
 	require.NoError(t, w.update(false, 0, 20, 5))
 	require.NoError(t, w.checkpoint(CheckpointFull))
 	require.Contains(t, w.p.live, gen, "a read of its blocks is under way")
+	told := 0
+	w.p.cfg.OnLetGo = func() { told = w.p.OpenReaders() + 1 }
 	for _, op := range reads {
 		op.Complete()
 	}
 	require.NotContains(t, w.p.live, gen)
+	require.Equal(t, 1, told, "who waits for the last reader is told that there is none")
 	w.quiet()
 	require.Zero(t, w.p.cache.figures().Held)
 }

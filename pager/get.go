@@ -382,8 +382,7 @@ func (g *Get) end() {
 	}
 	p.cache.leaveLoadThen(l, func() {
 		if pin != nil {
-			p.readers.release(pin)
-			p.reap()
+			p.letGo(pin)
 		}
 		if held {
 			p.unhold(slot)

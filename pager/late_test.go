@@ -105,8 +105,12 @@ func TestLateReadOfLogKeepsItsSegment(t *testing.T) {
 	require.ErrorIs(t, g.Abort(errInjected), errInjected)
 	r.Close()
 	require.Len(t, w.p.live, 2, "the snapshot is kept for the read")
+	told := 0
+	w.p.cfg.OnLetGo = func() { told = w.p.OpenReaders() + 1 }
+	require.Equal(t, 1, w.p.OpenReaders())
 	op.Complete()
 	require.Len(t, w.p.live, 1)
+	require.Equal(t, 1, told, "who waits for the last reader is told that there is none")
 	w.m.SetManual(false)
 	w.quiet()
 }

@@ -38,8 +38,8 @@ type Config struct {
 	OnAdvance func(durable, visible types.Seq)
 	OnFailed  func(err error)
 
-	// OnLetGo is told that a checkpoint that was given up, or failed, reads its snapshot no more, by whoever retired its last
-	// I/O, with no lock held. It may be nil.
+	// OnLetGo is told that a checkpoint, a copy or a read that was given up, or failed, reads its snapshot no more, by whoever
+	// retired its last I/O, with no lock held. It may be nil.
 	OnLetGo func()
 
 	// OnRecovery is told that Open is about to read the log, by whoever steps it. It may be nil.

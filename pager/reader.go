@@ -44,6 +44,16 @@ func (r *Reader) Close() {
 	r.slot, r.snap = nil, nil
 }
 
+// letGo ends a registration that was there for reads that were given up, behind the last of them. Whoever waits for readers
+// was told of no end that would come this late. No lock is held.
+func (p *Pager) letGo(slot *readerSlot) {
+	p.readers.release(slot)
+	p.reap()
+	if p.cfg.OnLetGo != nil {
+		p.cfg.OnLetGo()
+	}
+}
+
 // reap lets go of what no reader can come to need any more: generations, layers of the log's index with the blocks that
 // their references name, segments of the log.
 func (p *Pager) reap() {
