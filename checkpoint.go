@@ -131,6 +131,9 @@ func (o *syncOp) Step() (types.IOResult[struct{}], error) {
 		if o.asked && db.closing.Load() {
 			return types.Fail[struct{}](ErrClosed)
 		}
+		// Whoever commits from here on asks for a sync again. Were this done behind the look at the snapshot, a commit that comes
+		// in between would have asked in vain, and wait for the next one.
+		db.relaxed.Store(false)
 		seq := db.p.Snapshot().Seq
 		// A failure of the log takes relaxed commits back: what is left to see is durable, and no answer to whoever made them.
 		// The log says that it has failed before the snapshot falls back, so it is asked behind it.
@@ -138,7 +141,6 @@ func (o *syncOp) Step() (types.IOResult[struct{}], error) {
 			return types.Fail[struct{}](err)
 		}
 		o.begun = true
-		db.relaxed.Store(false)
 		o.w.StartDurable(db.p.Log(), seq)
 	}
 	res, err := o.w.Step()
