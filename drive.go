@@ -38,10 +38,12 @@ type waitList struct {
 }
 
 type waitEntry struct {
-	what  string
-	since int64
-	kind  io.Kind
-	on    string
+	what    string
+	machine any // of the operation; for those who look from outside at what waits, as the simulator does
+	since   int64
+	pending *io.Completion
+	kind    io.Kind
+	on      string
 }
 
 // idle reports whether it is background work that has nothing to do yet.
@@ -50,8 +52,8 @@ func (w *waitEntry) idle() bool {
 }
 
 // enter notes that an operation has to wait.
-func (l *waitList) enter(what string, now int64) *waitEntry {
-	w := &waitEntry{what: what, since: now}
+func (l *waitList) enter(what string, machine any, now int64) *waitEntry {
+	w := &waitEntry{what: what, machine: machine, since: now}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.list == nil {
@@ -65,7 +67,7 @@ func (l *waitList) enter(what string, now int64) *waitEntry {
 func (l *waitList) on(w *waitEntry, c *io.Completion) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w.kind, w.on = c.Kind(), c.Reason()
+	w.pending, w.kind, w.on = c, c.Kind(), c.Reason()
 }
 
 // leave notes that it is over.

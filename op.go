@@ -78,7 +78,7 @@ func (o *Op[T]) note(pending *io.Completion, err error) {
 		return
 	}
 	if o.listed == nil {
-		o.listed = o.db.waits.enter(o.what, o.db.io.Now())
+		o.listed = o.db.waits.enter(o.what, o.m, o.db.io.Now())
 	}
 	o.db.waits.on(o.listed, pending)
 }

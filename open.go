@@ -21,14 +21,18 @@ const (
 	openBegin openState = iota // work: look at the options
 	openTry                    // await: the pager
 	openPause                  // await: a while, since the file is locked
+	openLetGo                  // await: a file that could not be opened is being closed
 	openEnded                  // end
 )
 
 // openOp is the machine of Open, which tries again while the file is locked. It ends with the database.
 //
 //	begin --> try --> ended
-//	          ^  \--locked--> pause
+//	          ^  \--failed--> let go --> ended
+//	          |  \--locked--> pause
 //	          +----------------/
+//
+// An error is returned when the file is closed: its lock is free then.
 type openOp struct {
 	db   *DB
 	path string
@@ -36,8 +40,10 @@ type openOp struct {
 
 	state openState
 	began int64
-	try   types.StateMachine[pager.Opened]
+	m     *pager.Open
+	try   types.StateMachine[pager.Opened] // m
 	pause *io.Completion
+	err   error // let go
 }
 
 func (*openOp) tolerates() {}
@@ -63,9 +69,9 @@ func (o *openOp) begin() error {
 
 // attempt begins to open.
 func (o *openOp) attempt() {
-	m := new(pager.Open)
-	m.Start(o.db.config())
-	o.try, o.state = types.NewStateMachine[pager.Opened](m), openTry
+	o.m = new(pager.Open)
+	o.m.Start(o.db.config())
+	o.try, o.state = types.NewStateMachine[pager.Opened](o.m), openTry
 }
 
 // Step goes on with opening.
@@ -87,7 +93,8 @@ func (o *openOp) Step() (types.IOResult[*DB], error) {
 				o.db.opened(res.Value, o.began)
 				return types.Done(o.db)
 			case !errors.Is(err, io.ErrLocked) || time.Duration(o.db.io.Now()-o.began) >= o.db.opts.LockTimeout:
-				return types.Fail[*DB](o.end(err))
+				o.err, o.state = err, openLetGo
+				continue
 			}
 			o.pause, o.state = new(io.Completion), openPause
 			o.db.io.Timer(o.pause, int64(lockPause))
@@ -100,6 +107,12 @@ func (o *openOp) Step() (types.IOResult[*DB], error) {
 				return types.Fail[*DB](o.end(err))
 			}
 			o.attempt()
+
+		case openLetGo:
+			if c := o.m.Closing(); c != nil && !c.Done() {
+				return types.Wait[*DB](c)
+			}
+			return types.Fail[*DB](o.end(o.err))
 
 		default:
 			panic(invariant.Failf("pawl: openOp stepped in state %d", o.state))
@@ -123,6 +136,8 @@ func (o *openOp) Abort(cause error) error {
 		cause = o.try.Abort(cause)
 	case openPause:
 		o.pause.Cancel()
+	case openLetGo:
+		cause = o.err
 	case openBegin, openEnded:
 		return cause
 	}

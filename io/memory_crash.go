@@ -282,6 +282,17 @@ func (s Survivors) String() string {
 // crashSamples is how many random choices CrashImages adds where it can't try all.
 const crashSamples = 32
 
+// crashSubsets is up to how many changes it tries all.
+const crashSubsets = 6
+
+// CrashImageCount returns how many images CrashImages enumerates for a number of changes.
+func CrashImageCount(changes int) int {
+	if changes <= crashSubsets {
+		return 1 << changes
+	}
+	return changes + 1 + changes - 1 + crashSamples
+}
+
 // CrashImages enumerates what a disk could show after a power cut now. Up to six changes, all subsets; beyond that
 // none, all, each prefix, each with a single hole, and 32 subsets drawn from seed. m must not be used by other
 // goroutines, nor changed, until the enumeration ends.
@@ -299,7 +310,7 @@ func (m *Memory) CrashImages(seed uint64) iter.Seq2[Survivors, *Memory] {
 			return yield(s, after)
 		}
 		n := len(changes)
-		if n <= 6 {
+		if n <= crashSubsets {
 			for subset := range 1 << n {
 				if !try(func(i int) bool { return subset>>i&1 != 0 }) {
 					return

@@ -75,6 +75,23 @@ func (op *Op) Buffers() [][]byte {
 	return op.bufs
 }
 
+// Kill does to m what the death of its process does: every I/O under way is forgotten, and neither carried out nor finished;
+// files and locks are given up. What was written stays, and what of it was not synced stays so.
+func (m *Memory) Kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, op := range m.queue {
+		op.ended = true
+	}
+	for _, t := range m.timers {
+		t.stop()
+	}
+	m.queue, m.timers, m.draining = nil, nil, 0
+	for f := range m.files {
+		m.release(f)
+	}
+}
+
 // Flip changes one bit of a file where it lies, volatile and durable alike, as a medium does that rots. A missing file is
 // fs.ErrNotExist, a place outside of it fs.ErrInvalid.
 func (m *Memory) Flip(name string, offset int64, bit int) error {

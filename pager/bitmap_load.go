@@ -127,7 +127,7 @@ func (l *bitmapLoad) Abort(cause error) error {
 		l.group.Cancel()
 	}
 	l.state, l.group, l.reads = bitmapLoadDone, nil, nil
-	return cause
+	return types.Truncated(cause, 0)
 }
 
 func (l *bitmapLoad) fail(err error) (types.IOResult[bitmapLoaded], error) {

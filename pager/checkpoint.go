@@ -237,14 +237,11 @@ func (a *attempt) fix() error {
 		p.ckpt.Release(&a.ticket)
 		return nil
 	}
-	above := p.log.Above(a.x)
+	above, fulls := p.log.Above(a.x)
 	var behind interval
-	var fulls, changed []types.PageID
+	changed := make([]types.PageID, 0, len(above))
 	for _, e := range above {
 		changed = append(changed, e.Page)
-		if e.Kind == wal.KindFull {
-			fulls = append(fulls, e.Page)
-		}
 	}
 	need := p.needBehind(fulls, changed)
 	if missing := need.blocks + p.interval.short; missing > 0 && !p.space.reserve(missing) {
@@ -480,7 +477,11 @@ func (a *attempt) metaOver() {
 		a.p.mu.Lock()
 		a.p.countAttempt(a, false)
 		a.p.mu.Unlock()
-		// The failure is sticky: nothing is reused any more that the attempt's snapshot could need.
+		// The failure is sticky: nothing is reused any more that the attempt's snapshot could need. But a commit may be on its way
+		// that makes the file longer, and must not make it shorter than the old meta block says instead.
+		if a.blocks != 0 {
+			a.p.space.grow(a.blocks)
+		}
 	}
 	a.letGo()
 	a.leave()

@@ -77,6 +77,11 @@ func (c *Close) Step() (types.IOResult[struct{}], error) {
 			if w := p.ckpt.Acquire(&c.ticket, "another checkpoint"); w != nil {
 				return types.Wait[struct{}](w)
 			}
+			if c.err = p.Failed(); c.err != nil {
+				p.ckpt.Release(&c.ticket)
+				c.closeLog()
+				continue
+			}
 			m := p.durableMeta()
 			m.Clean, m.Log = true, wal.Start{}
 			c.meta = p.writeMeta(m, func(metaBlock, io.Proof) {})
@@ -140,13 +145,18 @@ func (c *Close) Abort(cause error) error {
 		return cause
 	case closeAttempt:
 		cause = c.check.Abort(cause)
-	case closeLog:
-		cause = c.log.Abort(cause)
+	}
+	log := c.p.log
+	unlock := func() { // last: whoever gets the lock finds nothing under way in the log
+		if c.io.Idle() {
+			c.p.file.Close(&c.io)
+		}
+	}
+	if c.state == closeLog {
+		cause = c.log.AbortThen(cause, func() { log.Discard(unlock) })
+	} else {
+		log.Discard(unlock)
 	}
 	c.state = closeEnded
-	c.p.log.Discard()
-	if c.io.Idle() {
-		c.p.file.Close(&c.io)
-	}
 	return cause
 }

@@ -425,6 +425,11 @@ func (b *beginLog) Step() (types.IOResult[struct{}], error) {
 			p.ckpt.Release(&b.ticket)
 			return types.Done(struct{}{})
 		}
+		// The one who was first may have failed with the meta block on its way: the disk may need the log that it made.
+		if err := p.Failed(); err != nil {
+			p.ckpt.Release(&b.ticket)
+			return types.Fail[struct{}](err)
+		}
 	}
 	if !b.proven {
 		if wait, err := b.prove(); err != nil || wait != nil {
@@ -432,13 +437,11 @@ func (b *beginLog) Step() (types.IOResult[struct{}], error) {
 		}
 		b.proven = true
 		b.create.Start(p.log)
+		b.create.OnGivenUp(func() { p.ckpt.Release(&b.ticket) })
 	}
 	if b.meta == nil {
 		res, err := b.create.Step()
 		if err != nil || res.Pending != nil {
-			if err != nil {
-				p.ckpt.Release(&b.ticket)
-			}
 			return types.IOResult[struct{}]{Pending: res.Pending}, err
 		}
 		m := p.durableMeta()
@@ -504,7 +507,6 @@ func (b *beginLog) Abort(cause error) error {
 		}
 	} else if b.held && b.meta == nil {
 		cause = b.create.Abort(cause)
-		b.p.ckpt.Release(&b.ticket)
 	} else if !b.held {
 		b.p.ckpt.Release(&b.ticket)
 	}

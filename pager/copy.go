@@ -315,6 +315,7 @@ func (c *Copy) Abort(cause error) error {
 		return cause
 	}
 	c.state, c.wait = copyEnded, nil
+	cause = types.Truncated(cause, 0)
 	defer c.unhold()
 	if c.out != nil {
 		c.reads.recycle(c.out)

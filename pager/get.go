@@ -400,7 +400,7 @@ func (p *Pager) lateRead(offset int64, size int) (over func()) {
 // Abort leaves the read, which is cancelled if nobody else waits for it.
 func (g *Get) Abort(cause error) error {
 	g.end()
-	return cause
+	return types.Truncated(cause, g.id)
 }
 
 // offset returns where a block lies in the file.

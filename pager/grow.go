@@ -42,6 +42,10 @@ func (g *growFile) Step() (types.IOResult[struct{}], error) {
 		if c := p.resize.Acquire(&g.ticket, "the database file's length"); c != nil {
 			return types.Wait[struct{}](c)
 		}
+		if err := p.Failed(); err != nil { // nothing changes any more
+			p.resize.Release(&g.ticket)
+			return types.Fail[struct{}](err)
+		}
 		if g.run <= 1 {
 			if free, reserved := p.space.available(); free-reserved >= g.more {
 				p.resize.Release(&g.ticket)

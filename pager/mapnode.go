@@ -87,5 +87,5 @@ func (g *mapNodeGet) leave() {
 // Abort leaves the read.
 func (g *mapNodeGet) Abort(cause error) error {
 	g.leave()
-	return cause
+	return types.Truncated(cause, 0)
 }

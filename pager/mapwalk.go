@@ -130,5 +130,5 @@ func (w *mapWalk) Abort(cause error) error {
 		w.load = nil
 	}
 	w.ended = true
-	return cause
+	return types.Truncated(cause, 0)
 }

@@ -76,7 +76,12 @@ type Open struct {
 	bufs    [1][]byte
 	changed []types.PageID
 	sync    *fileSync
+	closing *io.Completion // of the file, behind a failure
 }
+
+// Closing returns, of an Open that has failed, what finishes when its file is closed and the lock is free; nil if there is
+// none.
+func (o *Open) Closing() *io.Completion { return o.closing }
 
 // Start readies the machine.
 func (o *Open) Start(cfg Config) {
@@ -407,7 +412,7 @@ func (p *Pager) serveAt(seq types.Seq, g Globals) {
 
 // Abort closes the files.
 func (o *Open) Abort(cause error) error {
-	p := o.p
+	cause = types.Truncated(cause, 0)
 	switch o.state {
 	case openStats:
 		o.try.Cancel()
@@ -441,13 +446,32 @@ func (o *Open) Abort(cause error) error {
 		}
 	}
 	o.state = openEnded
-	if p.file != nil {
-		p.file.Close(new(io.Completion))
-	}
-	if p.log != nil {
-		p.log.Discard()
-	}
+	o.leave()
 	return cause
+}
+
+// leave closes the files. The database file's lock goes last: whoever gets it finds nothing under way in the log.
+func (o *Open) leave() {
+	p := o.p
+	file := p.file
+	if file != nil {
+		o.closing = new(io.Completion)
+		o.closing.ArmYield("the files to be closed")
+	}
+	closing := o.closing
+	unlock := func() {
+		if file == nil {
+			return
+		}
+		c := new(io.Completion)
+		file.Close(c)
+		c.OnRetire(func(*io.Completion) { closing.Finish(0, nil) })
+	}
+	if p.log == nil {
+		unlock()
+		return
+	}
+	p.log.Discard(unlock)
 }
 
 // validPageSize reports whether a database can have pages of that many bytes.

@@ -42,7 +42,7 @@ func TestRestartBehindFailedSync(t *testing.T) {
 			}
 			if w.p != nil && !w.dead { // the end of a process closes its files
 				w.p.file.Close(new(io.Completion))
-				w.p.log.Discard()
+				w.p.log.Discard(func() {})
 			}
 			cases++
 			images += restart(t, w, func() string { return fmt.Sprintf("%s, sync %d fails", s.name, fail) })

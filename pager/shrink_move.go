@@ -160,7 +160,7 @@ func (c *moveCopies) room(b *moveBuffer, size int) {
 func (c *moveCopies) verify(b *moveBuffer) error {
 	m, p := c.m, c.m.a.p
 	if err := b.group.Completion().Err(); err != nil {
-		return fmt.Errorf("pages to be moved: %w", err)
+		return fmt.Errorf("pages to be moved: %w", types.Truncated(err, 0))
 	}
 	for _, piece := range b.moves {
 		v := &m.list[piece.move]

@@ -3,6 +3,9 @@ package types
 import (
 	"errors"
 	"fmt"
+	"path"
+
+	"github.com/pawldb/pawl/io"
 )
 
 // ErrCorrupt matches every error caused by damaged bytes on disk.
@@ -26,3 +29,15 @@ func (e *CorruptError) Error() string {
 
 // Unwrap returns ErrCorrupt.
 func (e *CorruptError) Unwrap() error { return ErrCorrupt }
+
+// Truncated returns err, or, if it says that a file ends before a range that was read, what that means: the file was longer. page is
+// whose bytes they are, 0 if they are no page's.
+func Truncated(err error, page PageID) error {
+	var op *io.OpError
+	if !errors.Is(err, io.ErrShortRead) || !errors.As(err, &op) {
+		return err
+	}
+	return &CorruptError{
+		File: path.Base(op.File), Offset: op.Offset, Page: page, Detail: fmt.Sprintf("the file ends before the end of %d bytes", op.Length),
+	}
+}

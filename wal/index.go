@@ -267,15 +267,19 @@ func (l *Log) ChangedEntry(gen types.Generation, page types.PageID, x types.Seq)
 	return e.public()
 }
 
-// Above returns the newest entry above x of every page in the newest layer, by page.
-func (l *Log) Above(x types.Seq) []Entry {
+// Above returns the newest entry above x of every page in the newest layer, by page, and the pages that have an image above x,
+// be it the newest entry or not: a checkpoint may cover the commit with the image and not the one behind it.
+func (l *Log) Above(x types.Seq) (above []Entry, images []types.PageID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	y := l.index.top()
-	var above []Entry
 	add := func(e indexEntry) {
+		p := e.public()
 		if newest, _ := y.lookup(e.page, ^types.Seq(0)); newest.version == e.version {
-			above = append(above, e.public())
+			above = append(above, p)
+		}
+		if p.Kind == KindFull {
+			images = append(images, p.Page)
 		}
 	}
 	for i := len(y.entries) - 1; i >= 0 && y.entries[i].version > x; i-- {
@@ -285,7 +289,8 @@ func (l *Log) Above(x types.Seq) []Entry {
 		y.bulks[i].each(add)
 	}
 	slices.SortFunc(above, func(a, b Entry) int { return cmp.Compare(a.Page, b.Page) })
-	return above
+	slices.Sort(images)
+	return above, slices.Compact(images)
 }
 
 // References returns the runs that references in the layer of generation gen name, whether superseded or not.

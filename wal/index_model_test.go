@@ -38,6 +38,17 @@ func (y *modelLayer) all(low, s types.Seq) []Entry {
 	return byPage(last, low)
 }
 
+// images returns the pages with an image above low and at or below s, ascending.
+func (y *modelLayer) images(low, s types.Seq) (pages []types.PageID) {
+	for _, e := range y.entries {
+		if e.Kind == KindFull && e.Version > low && e.Version <= s {
+			pages = append(pages, e.Page)
+		}
+	}
+	slices.Sort(pages)
+	return slices.Compact(pages)
+}
+
 func byPage(last map[types.PageID]Entry, low types.Seq) (list []Entry) {
 	for _, e := range last {
 		if e.Version > low {
@@ -146,7 +157,9 @@ func (x *indexModel) check(pages int) {
 		}
 	}
 	require.True(x.t, slices.Equal(byPage(last, 0), x.log.ChangedSince(x.layers[from].generation, snapshot)))
-	require.True(x.t, slices.Equal(x.top().all(snapshot, x.seq), x.log.Above(snapshot)))
+	above, images := x.log.Above(snapshot)
+	require.True(x.t, slices.Equal(x.top().all(snapshot, x.seq), above))
+	require.True(x.t, slices.Equal(x.top().images(snapshot, x.seq), images))
 	for i, y := range x.layers {
 		at := x.seq
 		if i+1 < len(x.layers) {

@@ -37,6 +37,8 @@ type Create struct {
 	io    io.Completion
 	bufs  [2][]byte
 	begun end
+
+	givenUp func() // once nothing is under way any more
 }
 
 // Start readies the machine.
@@ -149,10 +151,25 @@ func (l *Log) setFile(f io.File, id io.FileID) {
 	l.file, l.fileID = f, id
 }
 
+// OnGivenUp sets what is called once a creation that failed or was given up can't touch the file any more: whoever made the log
+// anew before that would find it overwritten.
+func (m *Create) OnGivenUp(fn func()) { m.givenUp = fn }
+
 // Abort gives up. The file keeps what was done to it; the meta block does not name it, so it is ignored.
 func (m *Create) Abort(cause error) error {
 	m.state = createEnded
-	abandonOpen(&m.io, &m.open)
+	over := func(*io.Completion) {
+		closeOpened(&m.open)
+		if m.givenUp != nil {
+			m.givenUp()
+		}
+	}
+	if m.io.Idle() {
+		over(nil)
+		return cause
+	}
+	m.io.Cancel()
+	m.io.OnRetire(over)
 	return cause
 }
 
@@ -269,24 +286,35 @@ func (m *Close) Step() (types.IOResult[struct{}], error) {
 }
 
 // Abort gives up waiting. The file is closed all the same once its I/O is retired.
-func (m *Close) Abort(cause error) error {
+func (m *Close) Abort(cause error) error { return m.AbortThen(cause, func() {}) }
+
+// AbortThen is Abort, and calls then once the file is left alone: a removal that is under way could hit the next log.
+func (m *Close) AbortThen(cause error, then func()) error {
 	if m.state == closeLook {
 		m.try.Cancel()
 	}
 	m.state = closeEnded
-	if !m.io.Idle() {
-		m.io.Cancel()
+	if m.io.Idle() {
+		then()
+		return cause
 	}
+	m.io.Cancel()
+	m.io.OnRetire(func(*io.Completion) { then() })
 	return cause
 }
 
-// Discard closes the log's file, if it has one, without waiting: for an open that failed.
-func (l *Log) Discard() {
+// Discard closes the log's file, if it has one, without waiting, for an open that failed, and calls then when nothing touches that
+// file any more.
+func (l *Log) Discard(then func()) {
 	l.mu.Lock()
 	f := l.file
 	l.file = nil
 	l.mu.Unlock()
-	if f != nil {
-		f.Close(new(io.Completion))
+	if f == nil {
+		then()
+		return
 	}
+	c := new(io.Completion)
+	f.Close(c)
+	c.OnRetire(func(*io.Completion) { then() })
 }

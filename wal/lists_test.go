@@ -74,7 +74,10 @@ func TestBulkLists(t *testing.T) {
 		}
 		bulks += len(bulk.index.layers[0].bulks) * len(bulk.index.layers[1].bulks)
 		require.Equal(t, plain.Changed(1, 4), bulk.Changed(1, 4))
-		require.Equal(t, plain.Above(6), bulk.Above(6))
+		above, images := plain.Above(6)
+		bulkAbove, bulkImages := bulk.Above(6)
+		require.Equal(t, above, bulkAbove)
+		require.Equal(t, images, bulkImages)
 		require.Equal(t, sortedRuns(plain.References(1)), sortedRuns(bulk.References(1)))
 		require.Equal(t, sortedRuns(plain.References(3)), sortedRuns(bulk.References(3)))
 		for s := types.Seq(0); s <= commits; s++ {

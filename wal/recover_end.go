@@ -176,5 +176,5 @@ func (m *Recover) Abort(cause error) error {
 		m.group.Cancel()
 	}
 	abandonOpen(&m.io, &m.open)
-	return cause
+	return types.Truncated(cause, 0)
 }
