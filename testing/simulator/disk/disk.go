@@ -1,0 +1,267 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/testing/simulator/plan"
+)
+
+// ErrInjected is what an I/O fails with that a plan makes fail.
+var ErrInjected = errors.New("injected fault")
+
+// Violation is the panic of a check that failed.
+type Violation struct{ Err error }
+
+// Error tells which.
+func (v Violation) Error() string { return v.Err.Error() }
+
+// Violate panics with a violation.
+func Violate(format string, args ...any) { panic(Violation{fmt.Errorf(format, args...)}) }
+
+// Disk is a Memory whose every I/O is ended by Step.
+type Disk struct {
+	*io.Memory
+	Log      func(format string, args ...any) // tells what happens; nil: nobody listens
+	OnSubmit func(op *io.Op)                  // is told of each I/O; nil: nobody is
+	Counts   Counts
+
+	order  plan.Order
+	auto   bool // I/Os end at once, whatever the order
+	rng    *rand.Rand
+	hash   xxhash.Digest
+	orders xxhash.Digest // of what was submitted in the era
+	rules  rules
+	sums   map[*io.Op]uint64
+	faults map[int][]plan.Fault // by number of the I/O in the era
+	again  []again
+	stuck  map[*io.Op]int // steps that it stays under way
+	base   uint64         // number of the era's first I/O
+	failed bool           // an I/O of the era was made to fail
+	full   bool           // an I/O of the era found no space because of a fault
+	lied   bool           // since the beginning
+	cut    int64          // of Cut: number of the survivors, -1: drawn
+	cutDue bool           // a fault cuts the power
+	buf    []byte
+}
+
+// Counts is what was done to a disk.
+type Counts struct {
+	IOs    int
+	Faults map[plan.FaultKind]int
+}
+
+// again is a fault that is to come more than once.
+type again struct {
+	fault plan.Fault
+	name  string // of the op
+	left  int
+}
+
+// New returns a disk with the content of m, which is nobody else's. Its I/Os end in the order of calls of Step, in Eager order
+// most of them by themselves.
+func New(m *io.Memory, order plan.Order, rng *rand.Rand) *Disk {
+	d := &Disk{Memory: m, order: order, rng: rng, cut: -1, Counts: Counts{Faults: map[plan.FaultKind]int{}}}
+	d.hash.Reset()
+	d.orders.Reset()
+	d.attach(m)
+	return d
+}
+
+func (d *Disk) attach(m *io.Memory) {
+	d.Memory, d.sums, d.stuck = m, map[*io.Op]uint64{}, map[*io.Op]int{}
+	d.rules = rules{}
+	d.handle(0)
+	m.SetDropOnSyncFailure(true)
+	m.SetTrace(d.observe)
+}
+
+// Begin begins an era with its faults.
+func (d *Disk) Begin(faults []plan.Fault) {
+	d.faults, d.again = map[int][]plan.Fault{}, nil
+	for _, f := range faults {
+		d.faults[f.IO] = append(d.faults[f.IO], f)
+	}
+	d.orders.Reset()
+	d.base, d.failed, d.full = uint64(d.Counts.IOs), false, false
+	d.handle(0)
+}
+
+// handle decides whether the I/O of a number in the era ends by Step or by itself.
+func (d *Disk) handle(number int) {
+	d.SetManual(!d.auto && (d.order != plan.Eager || len(d.faults[number]) > 0 || len(d.again) > 0))
+}
+
+// Automatically calls fn while every I/O ends at once and well.
+func (d *Disk) Automatically(fn func()) {
+	d.auto = true
+	d.handle(0)
+	defer func() {
+		d.auto = false
+		d.handle(d.number(uint64(d.Counts.IOs)))
+	}()
+	fn()
+}
+
+// number returns the number in its era of an I/O.
+func (d *Disk) number(index uint64) int { return int(index - d.base) }
+
+// Number returns the number in its era of an I/O.
+func (d *Disk) Number(op *io.Op) int { return d.number(op.Index) }
+
+// Heal ends all faults.
+func (d *Disk) Heal() { d.faults, d.again = nil, nil }
+
+// Failed reports whether an I/O of the era was made to fail.
+func (d *Disk) Failed() bool { return d.failed }
+
+// Filled reports whether an I/O of the era found no space because of a fault.
+func (d *Disk) Filled() bool { return d.full }
+
+// Lied reports whether the disk ever broke its promises.
+func (d *Disk) Lied() bool { return d.lied }
+
+// Sum returns a hash of all that happened.
+func (d *Disk) Sum() uint64 { return d.hash.Sum64() }
+
+// Note puts something into the hash that did not happen on the disk.
+func (d *Disk) Note(words ...uint64) { d.note(&d.hash, words...) }
+
+func (d *Disk) note(h *xxhash.Digest, words ...uint64) {
+	for _, w := range words {
+		d.buf = binary.LittleEndian.AppendUint64(d.buf, w)
+	}
+	_, _ = h.Write(d.buf)
+	d.buf = d.buf[:0]
+}
+
+// Submitted returns a hash of what was submitted in the era.
+func (d *Disk) Submitted() uint64 { return d.orders.Sum64() }
+
+// Images returns how many images a power cut now could leave.
+func (d *Disk) Images() int { return io.CrashImageCount(len(d.Unsynced())) }
+
+// CutDue reports whether a fault cuts the power now.
+func (d *Disk) CutDue() bool { return d.cutDue }
+
+// CutAs makes the next Cut leave the survivors of a number, as Memory.CrashImages counts them.
+func (d *Disk) CutAs(number int64) { d.cut, d.cutDue = number, true }
+
+// Cut cuts the power: the disk holds what one could hold after that.
+func (d *Disk) Cut() {
+	if d.cutDue {
+		d.cutDue = false
+		at := d.cut
+		for _, m := range d.CrashImages(d.cutSeed()) {
+			if at--; at < 0 {
+				d.attach(m)
+				return
+			}
+		}
+		Violate("there are no survivors of number %d", d.cut)
+	}
+	changes := d.Unsynced()
+	kept := make([]bool, len(changes))
+	style := d.rng.IntN(5)
+	at := d.rng.IntN(len(changes) + 1)
+	for i := range kept {
+		switch style {
+		case 0: // none
+		case 1:
+			kept[i] = i < at
+		case 2:
+			kept[i] = i != at
+		default:
+			kept[i] = d.rng.IntN(4) < style-1
+		}
+	}
+	d.Note(uint64(len(changes)), uint64(style), uint64(at))
+	d.attach(d.Crash(func(i int, _ io.Change) bool { return kept[i] }))
+}
+
+// cutSeed is where the survivors come from that are drawn: the moment.
+func (d *Disk) cutSeed() uint64 { return uint64(d.Counts.IOs) }
+
+// Kill lets the process die: what it has written stays, what was under way is done or not.
+func (d *Disk) Kill() {
+	for _, op := range d.Queue() {
+		if d.rng.IntN(2) == 0 && d.queued(op) {
+			op.Complete()
+		}
+	}
+	d.Memory.Kill()
+	d.attach(d.Memory)
+}
+
+// queued reports whether op has not ended: the end of another one can end it.
+func (d *Disk) queued(op *io.Op) bool {
+	for _, other := range d.Queue() {
+		if other == op {
+			return true
+		}
+	}
+	return false
+}
+
+// observe is told of each submission and each end.
+func (d *Disk) observe(e io.MemoryEvent) {
+	op := e.Op
+	code := uint64(op.Kind) << 1
+	if e.Completed {
+		code |= 1
+		d.ended(op, e.Err)
+		if e.Err != nil {
+			code |= 1 << 8
+		}
+	} else {
+		d.submitted(op)
+	}
+	if !e.Completed && !d.auto {
+		d.note(&d.orders, code, xxhash.Sum64String(op.Name()+op.File), uint64(op.Offset), uint64(op.Length), d.sums[op])
+	}
+	d.Note(code, op.Index, xxhash.Sum64String(op.Name()+op.File), uint64(op.Offset), uint64(op.Length), d.sums[op])
+	if d.Log != nil {
+		if e.Completed {
+			d.Log("  ended     %v: %v", op, e.Err)
+		} else {
+			d.Log("  submitted %v", op)
+		}
+	}
+	if e.Completed {
+		delete(d.sums, op)
+		delete(d.stuck, op)
+	}
+}
+
+func (d *Disk) submitted(op *io.Op) {
+	d.Counts.IOs++
+	if d.OnSubmit != nil {
+		d.OnSubmit(op)
+	}
+	d.handle(d.number(op.Index) + 1)
+	if op.Name() == "write" {
+		d.sums[op] = sum(op)
+	}
+	d.rules.submitted(op, d.Queue())
+}
+
+func (d *Disk) ended(op *io.Op, err error) {
+	if before, ok := d.sums[op]; ok && before != sum(op) {
+		Violate("the buffer of %v was changed while it was under way", op)
+	}
+	d.rules.ended(op, err)
+}
+
+func sum(op *io.Op) uint64 {
+	var h xxhash.Digest
+	h.Reset()
+	for _, b := range op.Buffers() {
+		_, _ = h.Write(b)
+	}
+	return h.Sum64()
+}

@@ -1,0 +1,130 @@
+package disk
+
+import (
+	"slices"
+
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/testing/simulator/plan"
+)
+
+// Step lets something happen to the op of the queue: it ends, as its faults say, or gets on. It returns the fault that has
+// happened, if any.
+func (d *Disk) Step(op *io.Op) plan.FaultKind {
+	if left, ok := d.stuck[op]; ok && left > 0 && !op.Completion.Done() {
+		d.stuck[op] = left - 1
+		return ""
+	}
+	if d.order == plan.Drawn && !op.Started && d.rng.IntN(8) == 0 {
+		op.Start() // a cancel retires late
+		return ""
+	}
+	if f, ok := d.due(op); ok {
+		defer func() { d.handle(d.number(uint64(d.Counts.IOs))) }() // it may be one that comes again
+		return d.strike(op, f)
+	}
+	op.Complete()
+	return ""
+}
+
+// due returns the fault that op is to have.
+func (d *Disk) due(op *io.Op) (plan.Fault, bool) {
+	for i := range d.again {
+		a := &d.again[i]
+		if a.name == op.Name() {
+			f := a.fault
+			if a.left--; a.left == 0 {
+				d.again = slices.Delete(d.again, i, i+1)
+			}
+			return f, true
+		}
+	}
+	at := d.Number(op)
+	list := d.faults[at]
+	if len(list) == 0 {
+		return plan.Fault{}, false
+	}
+	f := list[0]
+	d.faults[at] = list[1:]
+	if f.Times > 1 {
+		d.again = append(d.again, again{f, op.Name(), f.Times - 1})
+	}
+	return f, true
+}
+
+// strike lets the fault happen to op, if it is one that can: else op ends well.
+func (d *Disk) strike(op *io.Op, f plan.Fault) plan.FaultKind {
+	name := op.Name()
+	data := name == "read" || name == "write"
+	struck := true
+	switch {
+	case f.Kind == plan.Fail && name != "close" && name != "lock":
+		d.failed = true
+		op.Fail(ErrInjected)
+	case f.Kind == plan.NoSpace && (name == "write" || name == "truncate" || name == "open"):
+		d.full = true
+		op.Fail(io.ErrNoSpace)
+	case f.Kind == plan.FailSync && name == "sync":
+		d.failed = true
+		op.Fail(ErrInjected)
+	case f.Kind == plan.FailSync:
+		d.again = append(d.again, again{plan.Fault{Kind: plan.FailSync}, "sync", 1})
+		op.Complete()
+	case f.Kind == plan.Short && data && op.Length > 1:
+		op.CompleteShort(1 + d.rng.IntN(int(op.Length-1)))
+	case f.Kind == plan.Hold:
+		op.Complete()
+	case f.Kind == plan.Cancel && name != "close" && name != "lock":
+		d.failed = true
+		op.Start()
+		op.Completion.Cancel()
+	case f.Kind == plan.Cut:
+		d.CutAs(f.Arg)
+	case f.Kind == plan.Stuck:
+		op.Start()
+		d.stuck[op] = int(f.Arg)
+	case f.Kind == plan.Jump:
+		op.Complete()
+		d.Advance(f.Arg)
+	case f.Kind == plan.Lose && (name == "write" || name == "sync" || name == "truncate"):
+		d.lied = true
+		op.Lose()
+	case f.Kind == plan.Divert && data:
+		d.lied = true
+		op.Divert(f.Arg / 512 * 512)
+	case f.Kind == plan.FlipIO && data:
+		d.lied = true
+		op.CompleteFlipped(f.Arg)
+	case f.Kind == plan.Rot:
+		d.rot(f.Arg)
+		op.Complete()
+	default:
+		struck = false
+		op.Complete()
+	}
+	if !struck {
+		return ""
+	}
+	d.Counts.Faults[f.Kind]++
+	if d.Log != nil {
+		d.Log("  fault     %s: %v", f.Kind, op)
+	}
+	return f.Kind
+}
+
+// rot changes a bit of some file.
+func (d *Disk) rot(arg int64) {
+	names := d.Names()
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	name := names[int(arg%7919)%len(names)]
+	content, err := d.Bytes(name)
+	if err != nil || len(content) == 0 {
+		return
+	}
+	d.lied = true
+	if err := d.Flip(name, arg%int64(len(content)), int(arg%8)); err != nil {
+		Violate("rot of %s: %v", name, err)
+	}
+}

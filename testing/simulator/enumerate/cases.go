@@ -1,0 +1,150 @@
+package enumerate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pawldb/pawl/testing/simulator/cover"
+	"github.com/pawldb/pawl/testing/simulator/plan"
+	"github.com/pawldb/pawl/testing/simulator/world"
+)
+
+// Case is one thing that is done at one point of a workload.
+type Case struct {
+	Workload string
+	Era      int
+	What     string // "abandon at wait 7 (commit)"
+	Event    cover.Event
+	States   []cover.State // that are in it there
+	plan     *plan.Plan    // of the workload
+	change   func(p *plan.Plan)
+}
+
+// Plan returns the plan of the case.
+func (c *Case) Plan() *plan.Plan {
+	p := *c.plan
+	p.Eras = slices.Clone(p.Eras)
+	c.change(&p)
+	return &p
+}
+
+// forGood is how often a fault comes that does not end.
+const forGood = 1 << 30
+
+// secondCuts is for how many survivors of a power cut the recovery is cut again.
+const secondCuts = 3
+
+// cases returns what is to be done at the points of a workload, but for second cuts.
+func cases(w *Workload, eras []world.Survey) (list []Case) {
+	for e := range w.Plan.Eras {
+		if w.Plan.Eras[e].Quiet {
+			continue
+		}
+		add := func(event cover.Event, at world.Point, what string, change func(era *plan.Era)) {
+			list = append(list, Case{
+				Workload: w.Name, Era: e, What: what, Event: event, States: at.States, plan: &w.Plan,
+				change: func(p *plan.Plan) { change(&p.Eras[e]) },
+			})
+		}
+		for n, at := range eras[e].Waits {
+			where := fmt.Sprintf("at wait %d (%s)", n, at.Name)
+			act := func(event cover.Event, kind plan.ActKind, arg int64) {
+				add(event, at, fmt.Sprintf("%s %s", kind, where), func(era *plan.Era) {
+					era.Acts = []plan.Act{{Wait: n, Kind: kind, Arg: arg}}
+				})
+			}
+			act(cover.SteppedEarly, plan.StepEarly, 0)
+			act(cover.Abandoned, plan.Abandon, 0)
+			if at.OnIO {
+				act(cover.Abandoned, plan.AbandonLate, 0)
+			}
+			for image := range min(at.Images, secondCuts) {
+				act(cover.Cut, plan.CutThere, int64(image))
+			}
+		}
+		for _, at := range eras[e].IOs {
+			where := fmt.Sprintf("I/O %d (%s)", at.Number, at.Name)
+			fault := func(event cover.Event, f plan.Fault) {
+				f.IO = at.Number
+				add(event, at, fmt.Sprintf("%s %s", f, where), func(era *plan.Era) { era.Faults = []plan.Fault{f} })
+			}
+			for _, kind := range kinds(at.Name) {
+				fault(cover.Failed, plan.Fault{Kind: kind})
+				fault(cover.Failed, plan.Fault{Kind: kind, Times: forGood})
+			}
+			if at.Name != "close" && at.Name != "lock" {
+				fault(cover.Cancelled, plan.Fault{Kind: plan.Cancel})
+			}
+			if at.Name == "read" || at.Name == "write" {
+				fault(cover.Waited, plan.Fault{Kind: plan.Short})
+			}
+			for _, image := range spread(at.Images) {
+				fault(cover.Cut, plan.Fault{Kind: plan.Cut, Arg: int64(image)})
+			}
+			list = append(list, Case{
+				Workload: w.Name, Era: e, What: "the only one to be waited for: " + where, Event: cover.Waited, States: at.States,
+				plan: &w.Plan,
+				change: func(p *plan.Plan) {
+					p.Order = plan.Eager
+					p.Eras[e].Faults = []plan.Fault{{IO: at.Number, Kind: plan.Hold}}
+				},
+			})
+		}
+	}
+	return list
+}
+
+// images is how many images of a power cut are looked at, at a point.
+const images = 24
+
+// spread returns so many numbers below n, evenly spread, the first and the last among them.
+func spread(n int) (list []int) {
+	if n <= images {
+		for i := range n {
+			list = append(list, i)
+		}
+		return list
+	}
+	for i := range images {
+		list = append(list, i*(n-1)/(images-1))
+	}
+	return list
+}
+
+// kinds returns in which ways an I/O can fail.
+func kinds(name string) []plan.FaultKind {
+	switch name {
+	case "close", "lock":
+		return nil
+	case "write", "truncate", "open":
+		return []plan.FaultKind{plan.Fail, plan.NoSpace}
+	case "sync":
+		return []plan.FaultKind{plan.Fail}
+	}
+	return []plan.FaultKind{plan.Fail}
+}
+
+// again returns the plans that cut a case's power a second time, at each I/O of the recovery.
+func again(c *Case) ([]Case, error) {
+	p := c.Plan()
+	recovery := era()
+	recovery.Clients = nil
+	p.Eras = append(slices.Clone(p.Eras[:c.Era+1]), recovery)
+	res := world.Run(p, world.Options{Survey: true})
+	if res.Err != nil {
+		return nil, res.Err
+	}
+	var list []Case
+	for _, at := range res.Eras[c.Era+1].IOs {
+		for image := range min(at.Images, secondCuts) {
+			list = append(list, Case{
+				Workload: c.Workload, Era: c.Era + 1, Event: cover.Cut, States: at.States, plan: p,
+				What: fmt.Sprintf("%s, and again at I/O %d (%s) of the recovery", c.What, at.Number, at.Name),
+				change: func(p *plan.Plan) {
+					p.Eras[c.Era+1].Faults = []plan.Fault{{IO: at.Number, Kind: plan.Cut, Arg: int64(image)}}
+				},
+			})
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,150 @@
+package enumerate
+
+import (
+	"github.com/pawldb/pawl/testing/simulator/plan"
+)
+
+// Workload is a short plan whose every point is gone through.
+type Workload struct {
+	Name   string
+	Plan   plan.Plan
+	Merges bool // its checkpoints write so much that writes are merged while others are under way: their number depends on waits
+}
+
+// Catalogue is all workloads. Together they enter every state of every machine.
+func Catalogue() []Workload {
+	var list []Workload
+	for _, part := range [][]Workload{trees(), values(), buckets(), transactions(), logs(), checkpoints(), opens(), reads(), crowds()} {
+		list = append(list, part...)
+	}
+	return list
+}
+
+// The sizes that workloads have unless they say otherwise: pages as small as can be make high trees out of little, and a cache
+// of as few pages as can be reads all of it again.
+const (
+	pageSize  = 512
+	smallest  = 1
+	large     = 4 << 20
+	keyCount  = 1 << 20
+	ofOwnLeaf = 150 // bytes of a value of which few fit on a page
+)
+
+// workload makes one of eras.
+func workload(name string, eras ...plan.Era) Workload {
+	w := Workload{Name: name, Plan: plan.Plan{
+		Seed: 1, Order: plan.Fifo, PageSize: pageSize, Keys: plan.PrefixKeys, KeyCount: keyCount, Eras: eras,
+	}}
+	id := 0
+	for e := range eras {
+		for c := range eras[e].Clients {
+			for t := range eras[e].Clients[c].Tasks {
+				for o := range eras[e].Clients[c].Tasks[t].Ops {
+					id++
+					eras[e].Clients[c].Tasks[t].Ops[o].ID = id
+				}
+			}
+		}
+	}
+	return w
+}
+
+// era is one client's tasks with a small cache, ended by a close. Nothing happens in the background.
+func era(tasks ...plan.Task) plan.Era {
+	return plan.Era{
+		CacheSize: smallest, CheckpointBytes: large, NoBackground: true, Clients: []plan.Client{{Tasks: tasks}}, End: plan.EndClose,
+	}
+}
+
+// before is an era in which nothing is to go wrong.
+func before(tasks ...plan.Task) plan.Era {
+	e := era(tasks...)
+	e.CacheSize, e.Quiet = large, true
+	return e
+}
+
+// clients is an era of several clients, one task each, with background work.
+func clients(tasks ...plan.Task) plan.Era {
+	e := era()
+	e.NoBackground, e.Clients = false, nil
+	for _, t := range tasks {
+		e.Clients = append(e.Clients, plan.Client{Tasks: []plan.Task{t}})
+	}
+	return e
+}
+
+// with changes an era.
+func with(e plan.Era, change func(*plan.Era)) plan.Era {
+	change(&e)
+	return e
+}
+
+// killed is an era whose process dies when its clients have ended.
+func killed(e plan.Era) plan.Era {
+	e.End = plan.EndKill
+	return e
+}
+
+func write(ops ...[]plan.Op) plan.Task { return plan.Task{Kind: plan.Write, Ops: join(ops)} }
+
+func relaxed(ops ...[]plan.Op) plan.Task {
+	return plan.Task{Kind: plan.Write, Relaxed: true, Ops: join(ops)}
+}
+
+func read(ops ...[]plan.Op) plan.Task { return plan.Task{Kind: plan.Read, Ops: join(ops)} }
+
+func task(kind plan.TaskKind) plan.Task { return plan.Task{Kind: kind} }
+
+func checkpoint(mode int) plan.Task { return plan.Task{Kind: plan.Checkpoint, Mode: mode} }
+
+// The forms of checkpoint, as plans number them.
+const (
+	passive = iota
+	complete
+	truncate
+)
+
+func join(parts [][]plan.Op) (ops []plan.Op) {
+	for _, p := range parts {
+		ops = append(ops, p...)
+	}
+	return ops
+}
+
+// one is a single operation.
+func one(kind plan.OpKind, bucket, key, to, size int) []plan.Op {
+	return []plan.Op{{Kind: kind, Bucket: bucket, Key: key, To: to, Size: size}}
+}
+
+// puts sets n keys in a row.
+func puts(bucket, from, n, size int) []plan.Op { return run(plan.Put, bucket, from, n, size) }
+
+// run does the same with n keys in a row.
+func run(kind plan.OpKind, bucket, from, n, size int) (ops []plan.Op) {
+	for i := range n {
+		ops = append(ops, one(kind, bucket, from+i, 1, size)...)
+	}
+	return ops
+}
+
+// every does the same with each n-th key.
+func every(n int, kind plan.OpKind, bucket, from, to int) (ops []plan.Op) {
+	for key := from; key < to; key += n {
+		ops = append(ops, one(kind, bucket, key, 1, 0)...)
+	}
+	return ops
+}
+
+func create(bucket int) []plan.Op { return one(plan.CreateBucket, bucket, 0, 0, 0) }
+
+func do(kind plan.OpKind) []plan.Op { return one(kind, 0, 0, 0, 0) }
+
+func pause(steps int) []plan.Op { return one(plan.Pause, 0, 0, steps, 0) }
+
+// writes are transactions with one small change each.
+func writes(from, n int) (tasks []plan.Task) {
+	for i := range n {
+		tasks = append(tasks, write(puts(0, from+i, 1, 20)))
+	}
+	return tasks
+}

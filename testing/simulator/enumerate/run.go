@@ -1,0 +1,207 @@
+package enumerate
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pawldb/pawl/testing/simulator/cover"
+	"github.com/pawldb/pawl/testing/simulator/plan"
+	"github.com/pawldb/pawl/testing/simulator/world"
+)
+
+// Options say how much of the enumeration is run.
+type Options struct {
+	Only          string // workloads whose names contain this
+	Shard, Shards int    // one part of so many; 0 of 0: all
+	States        bool   // only what is needed for each state to meet each event
+	Workers       int    // how many cases at a time; 0: 1
+	Stop          int    // after so many failures; 0: never
+}
+
+// Report is what came of an enumeration.
+type Report struct {
+	Workloads, Cases int
+	Points           int // waits and I/Os
+	Done             [cover.Events]int
+	Cover            cover.Table
+	Failures         []Failure
+	Skipped          atomic.Int64
+}
+
+// Failure is a case that failed.
+type Failure struct {
+	Workload, What string
+	Plan           *plan.Plan
+	Err            error
+}
+
+// Run goes through the catalogue.
+func Run(o Options) *Report {
+	r := &Report{Cover: cover.Table{}}
+	e := &enumeration{o: o, report: r, work: make(chan Case, 64)}
+	var wg sync.WaitGroup
+	for range max(o.Workers, 1) {
+		wg.Go(e.worker)
+	}
+	for _, w := range Catalogue() {
+		if strings.Contains(w.Name, o.Only) {
+			e.workload(&w)
+		}
+	}
+	close(e.work)
+	wg.Wait()
+	return r
+}
+
+// enumeration is one under way.
+type enumeration struct {
+	o      Options
+	report *Report
+	work   chan Case
+	mu     sync.Mutex // guards report, and what follows
+	wanted map[wish]bool
+}
+
+// wish is an event in a state that is given to a worker.
+type wish struct {
+	state cover.State
+	event cover.Event
+}
+
+// failed notes a failure, and reports whether there are enough.
+func (e *enumeration) failed(f Failure) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.report.Failures = append(e.report.Failures, f)
+}
+
+// stopped reports whether there were enough failures.
+func (e *enumeration) stopped() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.o.Stop > 0 && len(e.report.Failures) >= e.o.Stop
+}
+
+// workload gives all cases of a workload to the workers.
+func (e *enumeration) workload(w *Workload) {
+	table := cover.Table{}
+	res := world.Run(&w.Plan, world.Options{Survey: true, Cover: table})
+	e.mu.Lock()
+	e.report.Workloads++
+	e.report.Cover.Merge(table)
+	e.mu.Unlock()
+	if res.Err != nil {
+		e.failed(Failure{w.Name, "as it is", &w.Plan, fmt.Errorf("%w\n%s", res.Err, res.Stack)})
+		return
+	}
+	if err := sameEagerly(w, res.Eras); err != nil {
+		eager := w.Plan
+		eager.Order = plan.Eager
+		e.failed(Failure{w.Name, "without waits", &eager, err})
+	}
+	for i := range w.Plan.Eras {
+		if !w.Plan.Eras[i].Quiet {
+			e.report.Points += len(res.Eras[i].Waits) + len(res.Eras[i].IOs)
+		}
+	}
+	for _, c := range cases(w, res.Eras) {
+		if e.stopped() {
+			return
+		}
+		if e.o.States && !e.wants(&c) || !e.mine(&c) {
+			e.report.Skipped.Add(1)
+			continue
+		}
+		e.work <- c
+	}
+}
+
+// sameEagerly runs a workload so that no I/O is waited for, and compares: what is submitted and what the files hold in the end
+// must be the same. It can be for a single client, whom nobody comes between.
+func sameEagerly(w *Workload, eras []world.Survey) error {
+	p := w.Plan
+	p.Order = plan.Eager
+	res := world.Run(&p, world.Options{Survey: true})
+	if res.Err != nil {
+		return res.Err
+	}
+	for i := range p.Eras {
+		e := &p.Eras[i]
+		if !e.NoBackground || len(e.Clients) > 1 || e.CloseWith {
+			return nil // and behind it the files may differ
+		}
+		if a, b := &eras[i], &res.Eras[i]; a.Trace != b.Trace && !w.Merges || a.Files != b.Files {
+			return fmt.Errorf("era %d differs: trace %016x and %016x, files %016x and %016x", i, a.Trace, b.Trace, a.Files, b.Files)
+		}
+	}
+	return nil
+}
+
+// mine reports whether a case is of the shard.
+func (e *enumeration) mine(c *Case) bool {
+	if e.o.Shards <= 1 {
+		return true
+	}
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s/%d/%s", c.Workload, c.Era, c.What)
+	return int(h.Sum32()%uint32(e.o.Shards)) == e.o.Shard
+}
+
+// wants reports whether a state of the case has not met the event yet.
+func (e *enumeration) wants(c *Case) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.wanted == nil {
+		e.wanted = map[wish]bool{}
+	}
+	wants := false
+	for _, s := range c.States {
+		if w := (wish{s, c.Event}); !e.wanted[w] {
+			e.wanted[w], wants = true, true
+		}
+	}
+	return wants
+}
+
+// worker runs cases.
+func (e *enumeration) worker() {
+	for c := range e.work {
+		if e.stopped() {
+			continue
+		}
+		e.run(&c)
+		if e.o.States || c.Event != cover.Cut {
+			continue
+		}
+		if p := c.Plan(); len(p.Eras[c.Era].Faults) > 0 && p.Eras[c.Era].Faults[0].Arg < secondCuts {
+			more, err := again(&c)
+			if err != nil {
+				continue // run has told
+			}
+			for i := range more {
+				e.run(&more[i])
+			}
+		}
+	}
+}
+
+// run runs one case.
+func (e *enumeration) run(c *Case) {
+	p, table := c.Plan(), cover.Table{}
+	if c.Event == cover.Cut {
+		p.Eras = slices.Clone(p.Eras[:c.Era+1])
+	}
+	res := world.Run(p, world.Options{Cover: table})
+	e.mu.Lock()
+	e.report.Cases++
+	e.report.Done[c.Event]++
+	e.report.Cover.Merge(table)
+	e.mu.Unlock()
+	if res.Err != nil {
+		e.failed(Failure{c.Workload, c.What, p, fmt.Errorf("%w\n%s", res.Err, res.Stack)})
+	}
+}

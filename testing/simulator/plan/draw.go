@@ -1,0 +1,275 @@
+package plan
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+)
+
+// Profile says what runs are like. Within it, each run has some features and lacks others, since a feature that is always on
+// hides what others do: Groce, Zhang, Eide, Chen, Regehr, "Swarm Testing", 2012.
+type Profile string
+
+// The profiles.
+const (
+	Mixed   Profile = "mixed"   // one of the others, by the seed
+	Healthy Profile = "healthy" // nothing but power cuts
+	Faulty  Profile = "faulty"  // I/Os fail, are short, late or stuck, and clocks jump
+	Full    Profile = "full"    // the disk is full at times
+	Lying   Profile = "lying"   // writes are lost or go elsewhere, and bits flip
+	Crowd   Profile = "crowd"   // many clients, and schedules by priority
+	Bulk    Profile = "bulk"    // large transactions and values
+)
+
+// Profiles are all of them.
+var Profiles = []Profile{Mixed, Healthy, Faulty, Full, Lying, Crowd, Bulk}
+
+// drawer draws one plan.
+type drawer struct {
+	*rand.Rand
+	p       *Plan
+	profile Profile
+	kinds   []OpKind    // of write transactions, as often as they come
+	faults  []FaultKind // on in this run
+	ids     int
+}
+
+// Draw returns the plan of a seed.
+func Draw(seed uint64, profile Profile) (*Plan, error) {
+	if !slices.Contains(Profiles, profile) {
+		return nil, fmt.Errorf("no profile %q; there are %q", profile, Profiles)
+	}
+	d := &drawer{Rand: rand.New(rand.NewPCG(seed, 1)), p: &Plan{Seed: seed}, profile: profile}
+	if profile == Mixed {
+		d.profile = Profiles[1+d.IntN(len(Profiles)-1)]
+	}
+	d.features()
+	for range 3 + d.IntN(6) {
+		d.p.Eras = append(d.p.Eras, d.era())
+	}
+	return d.p, nil
+}
+
+// features decides what the run is like.
+func (d *drawer) features() {
+	d.p.PageSize = []int{512, 512, 512, 1024, 4096}[d.IntN(5)]
+	d.p.Keys = []KeyShape{ShortKeys, PrefixKeys, LimitKeys}[d.IntN(3)]
+	d.p.KeyCount = 4 << d.IntN(8)
+	if d.profile == Crowd || d.IntN(4) == 0 {
+		for range 1 + d.IntN(6) {
+			d.p.Change = append(d.p.Change, d.IntN(3000))
+		}
+		slices.Sort(d.p.Change)
+	}
+	weights := []struct {
+		kind   OpKind
+		weight int
+	}{
+		{Put, 12}, {PutIfAbsent, 2}, {Modify, 3}, {Delete, 4}, {DeleteRange, 2}, {CreateBucket, 3}, {DropBucket, 1},
+		{MoveBucket, 1}, {SetSequence, 1}, {Savepoint, 2}, {Undo, 1}, {Release, 1}, {CursorDelete, 1},
+		{Get, 2}, {GetMany, 1}, {Scan, 1}, {ScanBack, 1}, {ReadAt, 1}, {Pause, 1},
+	}
+	for _, w := range weights {
+		if w.kind != Put && w.kind != CreateBucket && d.IntN(4) == 0 {
+			continue
+		}
+		for range w.weight {
+			d.kinds = append(d.kinds, w.kind)
+		}
+	}
+	of := map[Profile][]FaultKind{
+		Faulty: {Fail, Fail, FailSync, Short, Stuck, Jump, NoSpace},
+		Full:   {NoSpace, Short},
+		Lying:  {Lose, Divert, FlipIO, Rot},
+		Crowd:  {Short, Stuck, Fail},
+		Bulk:   {Short, Stuck, FailSync},
+	}
+	for _, kind := range of[d.profile] {
+		if d.IntN(2) == 0 {
+			d.faults = append(d.faults, kind)
+		}
+	}
+}
+
+// era draws what happens between two opens.
+func (d *drawer) era() Era {
+	e := Era{
+		CacheSize:       []int64{1, 1, 64 << 10, 256 << 10, 4 << 20}[d.IntN(5)],
+		CheckpointBytes: []int64{32 << 10, 64 << 10, 128 << 10, 512 << 10, 4 << 20}[d.IntN(5)],
+		Relaxed:         d.IntN(3) == 0,
+		ReadOnly:        d.IntN(20) == 0,
+		NoBackground:    d.IntN(6) == 0,
+	}
+	if d.IntN(8) == 0 {
+		e.MaxHeldBytes = 16 << 10 << d.IntN(4)
+	}
+	if d.profile == Full {
+		switch d.IntN(3) {
+		case 0:
+			e.Capacity = 256<<10 + d.Int64N(1<<20)
+		case 1:
+			e.MaxSize = 512<<10 + d.Int64N(1<<20)
+		}
+	}
+	clients := 1 + d.IntN(6)
+	if d.profile == Crowd {
+		clients = 4 + d.IntN(29)
+	}
+	left := 100 + d.IntN(700) // operations of the era
+	for range clients {
+		share := left / clients
+		c := Client{}
+		for share > 0 && len(c.Tasks) < 60 {
+			t := d.task(e.ReadOnly)
+			share -= 1 + len(t.Ops)
+			c.Tasks = append(c.Tasks, t)
+		}
+		e.Clients = append(e.Clients, c)
+	}
+	d.end(&e)
+	if d.IntN(4) > 0 {
+		d.addFaults(&e)
+	}
+	return e
+}
+
+// end draws how the era ends.
+func (d *drawer) end(e *Era) {
+	switch n := d.IntN(20); {
+	case n < 3:
+		e.End = EndClose
+		return
+	case n < 5:
+		e.End = EndKill
+	default:
+		e.End = EndCut
+	}
+	switch d.IntN(6) {
+	case 0: // within the open, or soon after
+		e.Steps = 1 + d.IntN(120)
+	case 1:
+		e.Steps = 1 + d.IntN(600)
+	default:
+		e.Steps = 200 + d.IntN(4000)
+	}
+}
+
+// task draws a task.
+func (d *drawer) task(readOnly bool) Task {
+	t := Task{Kind: Write}
+	switch n := d.IntN(100); {
+	case readOnly || n < 18:
+		t.Kind = Read
+	case n < 21:
+		t.Kind = Sync
+	case n < 25:
+		t.Kind, t.Mode = Checkpoint, d.IntN(3)
+	case n < 26:
+		t.Kind = Copy
+	case n < 27:
+		t.Kind = Check
+	}
+	if d.IntN(12) == 0 {
+		t.GiveUp = 1 + d.IntN(6)
+	}
+	switch t.Kind {
+	case Write:
+		t.Relaxed = d.IntN(4) == 0
+		t.Leave = d.IntN(12) == 0
+		n := 1 + d.IntN(12)
+		if d.profile == Bulk && d.IntN(4) == 0 || d.IntN(60) == 0 {
+			n = 50 + d.IntN(250)
+		}
+		for range n {
+			t.Ops = append(t.Ops, d.op(d.kinds[d.IntN(len(d.kinds))]))
+		}
+	case Read:
+		for range 1 + d.IntN(8) {
+			t.Ops = append(t.Ops, d.op([]OpKind{Get, Get, GetMany, Scan, ScanBack, ReadAt, Pause}[d.IntN(7)]))
+		}
+		if d.IntN(10) == 0 { // a reader that stays for long
+			for range 5 {
+				pause := d.op(Pause)
+				pause.To = 200 + d.IntN(800)
+				t.Ops = append(t.Ops, pause, d.op(Scan))
+			}
+		}
+	}
+	return t
+}
+
+// op draws an operation.
+func (d *drawer) op(kind OpKind) Op {
+	d.ids++
+	op := Op{ID: d.ids, Kind: kind, Key: d.IntN(d.p.KeyCount)}
+	if d.IntN(3) > 0 {
+		op.Bucket = d.IntN(Paths)
+	}
+	switch kind {
+	case Put, PutIfAbsent, Modify, ReadAt:
+		op.Size = d.size()
+		op.To = 1 + d.IntN(20)
+	case DeleteRange:
+		op.To = d.IntN(d.p.KeyCount)
+		if d.IntN(3) > 0 {
+			op.To = 1 + d.IntN(5)
+		}
+	case MoveBucket:
+		op.Bucket, op.To = 1+d.IntN(Paths-1), 1+d.IntN(Paths-1)
+	case CreateBucket, DropBucket:
+		op.Bucket = 1 + d.IntN(Paths-1)
+	case GetMany, Scan, ScanBack:
+		op.To = 1 + d.IntN(16)
+	case CursorDelete:
+		op.To = 1 + d.IntN(4)
+	case Pause:
+		op.To = 1 + d.IntN(30)
+	}
+	return op
+}
+
+// size draws the length of a value: mostly short, sometimes on extents of its own, rarely on many.
+func (d *drawer) size() int {
+	large := 40
+	if d.profile == Bulk {
+		large = 8
+	}
+	switch {
+	case d.IntN(large) == 0:
+		return d.IntN(24 * d.p.PageSize)
+	case d.IntN(6) == 0:
+		return d.IntN(d.p.PageSize)
+	case d.IntN(10) == 0:
+		return 0
+	}
+	return d.IntN(80)
+}
+
+// addFaults draws which I/Os of the era go wrong.
+func (d *drawer) addFaults(e *Era) {
+	for _, kind := range d.faults {
+		every := 30 << d.IntN(6)
+		for at := d.IntN(every * 2); at < 2500 && len(e.Faults) < 60; at += 1 + d.IntN(every*2) {
+			f := Fault{IO: at, Kind: kind}
+			switch kind {
+			case Fail, NoSpace:
+				if d.IntN(5) == 0 {
+					f.Times = 2 + d.IntN(20)
+				}
+			case Stuck:
+				f.Arg = 1 + d.Int64N(400)
+			case Jump:
+				f.Arg = d.Int64N(3e9)
+			case Divert:
+				f.Arg = d.Int64N(1 << 18)
+			case FlipIO, Rot:
+				f.Arg = d.Int64N(1 << 40)
+			}
+			e.Faults = append(e.Faults, f)
+			if kind.Lies() {
+				break // one is enough to look for
+			}
+		}
+	}
+	slices.SortStableFunc(e.Faults, func(a, b Fault) int { return a.IO - b.IO })
+}

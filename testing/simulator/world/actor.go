@@ -1,0 +1,134 @@
+package world
+
+import (
+	"errors"
+	"iter"
+	"runtime/debug"
+
+	"github.com/pawldb/pawl"
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/testing/simulator/cover"
+	"github.com/pawldb/pawl/testing/simulator/disk"
+	"github.com/pawldb/pawl/testing/simulator/plan"
+)
+
+// errGivenUp is what an operation is aborted with.
+var errGivenUp = errors.New("given up")
+
+// actor is somebody who does one thing after the other: straight code that is left at each wait, and gone on with when the
+// schedule says so. It is a coroutine, so never two of them run at a time.
+type actor struct {
+	name    string
+	world   *World
+	resume  func() (struct{}, bool)
+	drop    func()
+	yield   func(struct{}) bool
+	pending *io.Completion // what it waits for; nil: it can go on
+	what    string         // the operation that waits
+	pause   int            // steps that it lets others go first
+	rank    uint64         // of the schedule by priority
+	ended   bool
+
+	states []cover.State // in which its machines wait, if somebody wants to know
+
+	waits  int // of the task
+	giveUp int // the wait of the task at which to give up; 0: none
+}
+
+// trouble is a panic within an actor, with the stack that it had.
+type trouble struct {
+	value any
+	stack string
+}
+
+// stopped is the panic that ends an actor from within.
+type stopped struct{}
+
+// newActor makes one. It does nothing before its first turn.
+func newActor(w *World, name string, body func(*actor)) *actor {
+	a := &actor{world: w, name: name}
+	a.resume, a.drop = iter.Pull(func(yield func(struct{}) bool) {
+		defer func() {
+			if r := recover(); r != nil {
+				if _, ok := r.(stopped); !ok {
+					panic(trouble{r, string(debug.Stack())})
+				}
+			}
+		}()
+		a.yield = yield
+		body(a)
+	})
+	return a
+}
+
+// ready reports whether the actor can go on.
+func (a *actor) ready() bool {
+	return !a.ended && a.pause == 0 && (a.pending == nil || a.pending.Done())
+}
+
+// turn lets the actor go on until it waits.
+func (a *actor) turn() {
+	a.world.current = a
+	if _, more := a.resume(); !more {
+		a.ended = true
+	}
+	a.world.current = nil
+}
+
+// rest gives the turn back.
+func (a *actor) rest() {
+	if !a.yield(struct{}{}) {
+		panic(stopped{})
+	}
+}
+
+// idle lets others go on for some steps.
+func (a *actor) idle(steps int) {
+	a.pause = steps
+	a.rest()
+}
+
+// sleep waits until the clock has gone on by some milliseconds.
+func (a *actor) sleep(ms int) {
+	c := new(io.Completion)
+	a.world.disk.Timer(c, int64(ms)*1e6)
+	a.pending, a.what, a.states = c, "sleep", nil
+	for !c.Done() {
+		a.rest()
+	}
+	a.pending, a.what = nil, ""
+}
+
+// await steps an operation to its end. When the actor's time to give up comes it aborts the operation instead: gaveUp.
+func await[T any](a *actor, what string, op *pawl.Op[T]) (value T, err error) {
+	for {
+		early := a.pending != nil && !a.pending.Done()
+		res, err := op.Step()
+		if early && (err != nil || res.Pending == nil) {
+			disk.Violate("%s, stepped early, ended: %v", what, err)
+		}
+		if err != nil || res.Pending == nil {
+			a.pending, a.what = nil, ""
+			return res.Value, err
+		}
+		if early && a.pending != res.Pending {
+			disk.Violate("%s, stepped early, waits for something else: %v, %v", what, a.pending.Kind(), res.Pending.Kind())
+		}
+		a.pending, a.what = res.Pending, what
+		if !early {
+			a.waits++
+			switch a.world.waits(a, op) {
+			case plan.StepEarly:
+				continue
+			case plan.Abandon:
+				a.pending, a.what = nil, ""
+				return value, op.Abort(errGivenUp)
+			}
+		}
+		a.rest()
+		if a.giveUp > 0 && a.waits >= a.giveUp {
+			a.giveUp, a.pending, a.what = 0, nil, ""
+			return value, op.Abort(errGivenUp)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package world
+
+import (
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/testing/simulator/cover"
+	"github.com/pawldb/pawl/testing/simulator/disk"
+	"github.com/pawldb/pawl/testing/simulator/plan"
+)
+
+// Survey is what one era of a run went through: the points at which plans made of this one can do something.
+type Survey struct {
+	Waits []Point // in the order in which actors came to wait
+	IOs   []Point // in the order in which they ended
+	Files uint64  // hash of the files in the end
+	Trace uint64  // hash of what was submitted
+}
+
+// Point is one of these.
+type Point struct {
+	Number int           // of the I/O in its era
+	Name   string        // of the I/O, or of the operation that waits
+	Images int           // that a power cut could leave there
+	States []cover.State // of the machines that wait there, or for the I/O
+	OnIO   bool          // an I/O is waited for
+}
+
+// waits notes that an actor has come to wait for op, nil in a call that blocks, and does what the plan has for that.
+func (w *World) waits(a *actor, op any) (kind plan.ActKind) {
+	number := w.waited
+	w.waited++
+	if w.opts.Cover != nil || w.opts.Survey {
+		if a.states = a.states[:0]; op != nil {
+			a.states = cover.Waiting(op, a.states)
+		} else if w.db != nil {
+			a.states = cover.Blocking(w.db, a.pending, a.states)
+		}
+		w.opts.Cover.Add(cover.Waited, a.states)
+	}
+	onIO := a.pending.Kind() != io.KindYield && a.pending.Kind() != io.KindTimer
+	if w.opts.Survey {
+		s := &w.surveys[len(w.surveys)-1]
+		s.Waits = append(s.Waits, Point{number, a.what, w.disk.Images(), append([]cover.State(nil), a.states...), onIO})
+	}
+	for _, act := range w.acts[number] {
+		w.say("  act       %s: %s in %s", act.Kind, a.name, a.what)
+		w.counts.Acts++
+		switch kind = act.Kind; kind {
+		case plan.StepEarly:
+			w.opts.Cover.Add(cover.SteppedEarly, a.states)
+		case plan.AbandonLate:
+			for _, op := range w.disk.Queue() {
+				op.Start()
+			}
+			kind = plan.Abandon
+			fallthrough
+		case plan.Abandon:
+			w.opts.Cover.Add(cover.Abandoned, a.states)
+		case plan.CutThere:
+			w.disk.CutAs(act.Arg)
+		}
+	}
+	return kind
+}
+
+// submitted notes who has submitted an I/O: the one who has the turn, or the one whose I/O has just ended and sets off another.
+func (w *World) submitted(op *io.Op) {
+	if w.owners != nil {
+		w.owners[op] = w.current
+	}
+}
+
+// ends lets an I/O get on, and notes in which states the one who submitted it waits.
+func (w *World) ends(op *io.Op) {
+	number, name, images := w.disk.Number(op), op.Name(), 0
+	var states []cover.State
+	if a := w.owners[op]; a != nil && !a.ended && a.pending != nil && !a.pending.Done() {
+		states = append(states, a.states...)
+	}
+	if w.opts.Survey {
+		images = w.disk.Images()
+	}
+	w.current = w.owners[op]
+	struck := w.disk.Step(op)
+	w.current = nil
+	if w.opts.Survey {
+		s := &w.surveys[len(w.surveys)-1]
+		s.IOs = append(s.IOs, Point{number, name, images, states, true})
+	}
+	if name != "close" && name != "lock" { // which can't be made to fail
+		w.opts.Cover.Add(cover.OnIO, states)
+	}
+	switch struck {
+	case plan.Fail, plan.NoSpace, plan.FailSync:
+		w.opts.Cover.Add(cover.Failed, states)
+	case plan.Cancel:
+		w.opts.Cover.Add(cover.Cancelled, states)
+	}
+	if w.owners != nil && op.Completion.Retired() {
+		delete(w.owners, op)
+	}
+}
+
+// endSurvey notes what the era leaves.
+func (w *World) endSurvey() {
+	s := &w.surveys[len(w.surveys)-1]
+	s.Files, s.Trace = w.files(), w.disk.Submitted()
+}
+
+// files returns a hash of all files.
+func (w *World) files() uint64 {
+	var h xxhash.Digest
+	h.Reset()
+	for _, name := range w.disk.Names() {
+		content, err := w.disk.Bytes(name)
+		if err != nil {
+			disk.Violate("%s: %v", name, err)
+		}
+		_, _ = h.WriteString(name)
+		_, _ = h.Write(content)
+	}
+	return h.Sum64()
+}

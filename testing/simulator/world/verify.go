@@ -1,0 +1,179 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/pawldb/pawl"
+	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/testing/simulator/cover"
+	"github.com/pawldb/pawl/testing/simulator/disk"
+	"github.com/pawldb/pawl/testing/simulator/oracle"
+	"github.com/pawldb/pawl/testing/simulator/plan"
+)
+
+// openBody opens the database; if an I/O was made to fail it tries again, in the end on a disk that works.
+func (w *World) openBody(a *actor) {
+	w.db = nil
+	for try := range 4 {
+		if try == 3 {
+			w.disk.Heal()
+			w.disk.SetCapacity(0)
+		}
+		w.counts.Opens++
+		db, err := await(a, "open", pawl.OpenAsync(path, w.options()))
+		if err == nil {
+			w.db = db
+			return
+		}
+		if errors.Is(err, fs.ErrNotExist) && w.era.ReadOnly && w.hist.Last() == 0 {
+			return
+		}
+		if w.era.ReadOnly && errors.Is(err, pawl.ErrReadOnly) {
+			return
+		}
+		w.check("open", err)
+		if w.disk.Lied() {
+			return
+		}
+	}
+	disk.Violate("the database can't be opened on a disk that works again")
+}
+
+// backgroundBody does the database's background work, again when it was given up.
+func (w *World) backgroundBody(a *actor) {
+	for {
+		_, err := await(a, "background", w.db.Async().Background())
+		if w.check("background", err) || !errors.Is(err, errGivenUp) {
+			return
+		}
+	}
+}
+
+// closeBody closes the database, again when it was given up.
+func (w *World) closeBody(a *actor) {
+	for {
+		_, err := await(a, "close", w.db.Async().Close())
+		if w.check("close", err) || !errors.Is(err, errGivenUp) {
+			return
+		}
+	}
+}
+
+// closed checks that nothing is left of a database that was closed.
+func (w *World) closed() {
+	for _, a := range w.actors {
+		for !a.ended && (a.ready() || w.tick()) { // what pauses learns of the close in its time
+			if a.ready() {
+				a.turn()
+			}
+		}
+		if !a.ended {
+			disk.Violate("after close: %s", w.waiting())
+		}
+	}
+	for len(w.disk.Queue()) > 0 {
+		w.ends(w.disk.Queue()[0])
+	}
+	if n := w.disk.InFlight(); n > 0 {
+		disk.Violate("%d I/Os are in flight after close", n)
+	}
+	if waiting := w.db.Waiting(); len(waiting) > 0 {
+		disk.Violate("after close %s waits still", waiting[0].Operation)
+	}
+	w.db, w.unsafe = nil, false
+}
+
+// crash ends the era by a power cut or the process's death. during is the actor that could be in it.
+func (w *World) crash(during string) {
+	if w.log != nil {
+		w.say("%6d %s", w.steps, w.era.End)
+	}
+	for _, a := range w.actors {
+		if !a.ended && a.pending != nil {
+			w.opts.Cover.Add(cover.Cut, a.states)
+		}
+	}
+	if w.era.End == plan.EndKill && !w.disk.CutDue() {
+		w.counts.Kills++
+		w.disk.Kill()
+		w.hist.Killed()
+	} else {
+		w.counts.Cuts++
+		if len(w.disk.Unsynced()) > 0 {
+			w.counts.Dirty++
+		}
+		if during == "open" {
+			w.counts.InOpen++
+		}
+		w.disk.Cut()
+		w.hist.PowerCut()
+	}
+	for _, a := range w.actors {
+		a.drop()
+	}
+	w.actors, w.db, w.unsafe = nil, nil, true
+}
+
+// verify compares the database that was just opened with what it must hold, and learns which commits survived.
+func (w *World) verify() {
+	w.disk.Automatically(w.verifyNow)
+}
+
+func (w *World) verifyNow() {
+	tx, err := w.db.Begin(false)
+	if err != nil {
+		disk.Violate("begin after open: %v", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	least := w.hist.Alive()
+	if w.disk.Lied() {
+		least = 0
+	}
+	if err := w.hist.Recovered(tx.Seq(), least, !w.era.ReadOnly); err != nil {
+		disk.Violate("%v", err)
+	}
+	w.disk.Note(tx.Seq())
+	if w.plan.Order != plan.Drawn && !w.last {
+		return // it would leave nothing that has to be read
+	}
+	state := w.hist.At(tx.Seq())
+	if err := same(tx.Root(), state); err != nil && !w.excused(err) {
+		disk.Violate("commit %d after open: %v", tx.Seq(), err)
+	}
+	report, err := tx.Check(context.Background())
+	if err != nil {
+		disk.Violate("check after open: %v", err)
+	}
+	w.checkReport(report, state)
+}
+
+// verifyCopy opens a copy and compares it.
+func (w *World) verifyCopy(content []byte, state *oracle.Bucket) {
+	const name = "copy"
+	m := io.NewMemory()
+	m.SetBytes(name, content)
+	db, err := pawl.Open(name, &pawl.Options{IO: m, MustExist: true})
+	if err != nil {
+		w.check("open of a copy", err)
+		return
+	}
+	err = db.View(func(tx *pawl.Tx) error {
+		if err := same(tx.Root(), state); err != nil {
+			return err
+		}
+		report, err := tx.Check(context.Background())
+		if err != nil {
+			return err
+		}
+		w.checkReport(report, state)
+		return nil
+	})
+	if err != nil && !w.excused(err) {
+		disk.Violate("copy: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		disk.Violate("close of a copy: %v", err)
+	}
+}
