@@ -124,6 +124,7 @@ func (b *backgroundWork) Step() (types.IOResult[struct{}], error) {
 			}
 		case workFlush:
 			if wait = b.stepPart(); wait == nil {
+				b.db.relaxed.Store(true) // a sync that came before they were visible has not covered them
 				b.relaxed()
 			}
 		case workPause:

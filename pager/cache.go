@@ -36,7 +36,7 @@ type cache struct {
 	main   imageQueue
 	pinned imageQueue
 	ghost  ghostQueue
-	nodes  map[types.Block]*Image
+	nodes  map[types.Block]mapNode
 	loads  map[loadKey]*load
 	byPage map[types.PageID]*load // those of pages, linked by sibling
 	stats  cacheStats
@@ -67,7 +67,7 @@ const smallShare = 10
 func newCache(budget int64) *cache {
 	return &cache{
 		budget: budget,
-		nodes:  make(map[types.Block]*Image),
+		nodes:  make(map[types.Block]mapNode),
 		loads:  make(map[loadKey]*load),
 		byPage: make(map[types.PageID]*load),
 	}
@@ -103,29 +103,39 @@ func (c *cache) figures() cacheStats {
 	return s
 }
 
-// node returns the bytes of the map node in a block, or nil if they are not in memory.
-func (c *cache) node(block types.Block) []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	img := c.nodes[block]
-	if img == nil {
-		return nil
-	}
-	img.touch()
-	return img.data
+// mapNode is a map node in memory. Its checksum is its name: another one may have been in its block, or will be.
+type mapNode struct {
+	img *Image
+	sum uint64
 }
 
-// addNode keeps the bytes of a verified map node, which must not change any more. The caller holds a generation that
-// has the block. It returns the bytes to use: those that are there already, if any.
-func (c *cache) addNode(block types.Block, data []byte) []byte {
+// node returns the bytes of the map node in a block that has the checksum which the node above it says, or nil if they are not in
+// memory. A reader that was ended may have brought what was in the block before.
+func (c *cache) node(block types.Block, sum uint64) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if img := c.nodes[block]; img != nil {
-		return img.data
+	n := c.nodes[block]
+	if n.img == nil || n.sum != sum {
+		return nil
+	}
+	n.img.touch()
+	return n.img.data
+}
+
+// addNode keeps the bytes of a map node that was verified by its checksum, and must not change any more. It returns the bytes to
+// use: those that are there already, if any.
+func (c *cache) addNode(block types.Block, sum uint64, data []byte) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.nodes[block]; n.img != nil {
+		if n.sum == sum {
+			return n.img.data
+		}
+		c.remove(n.img)
 	}
 	img := newImage(0, 0, data)
 	img.block = block
-	c.nodes[block] = img
+	c.nodes[block] = mapNode{img, sum}
 	c.admit(img)
 	c.shrink()
 	return img.data
@@ -149,8 +159,8 @@ func (c *cache) dropNode(run types.Run) {
 }
 
 func (c *cache) dropNodeAt(b types.Block) {
-	if img := c.nodes[b]; img != nil {
-		c.remove(img)
+	if n := c.nodes[b]; n.img != nil {
+		c.remove(n.img)
 	}
 	c.ghost.take(ghostKey{block: b})
 }

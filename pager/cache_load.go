@@ -11,6 +11,7 @@ type loadKey struct {
 	id            types.PageID // 0: a map node
 	epoch, serial uint64       // of the log segment; 0, 0: in the database file
 	offset        int64        // in that file
+	sum           uint64       // that the bytes must have, in the database file: a reader that was ended may be reading those before
 }
 
 // load is a read that everyone who wants the same bytes shares. It is cancelled when the last one has left.

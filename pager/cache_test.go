@@ -277,24 +277,34 @@ func TestCacheNodes(t *testing.T) {
 	for b := types.Block(1); b < 10; b++ {
 		data := make([]byte, 512)
 		data[0] = byte(b)
-		c.addNode(b, data)
+		c.addNode(b, 1, data)
 	}
-	if got := c.addNode(3, make([]byte, 512)); got[0] != 3 {
+	if got := c.addNode(3, 1, make([]byte, 512)); got[0] != 3 {
 		t.Error("a node was replaced")
+	}
+	// Another node was in the block before, or is in it now: a checksum tells which one is meant.
+	if c.node(3, 2) != nil {
+		t.Error("a node was taken for another one")
+	}
+	if got := c.addNode(3, 2, []byte{33}); got[0] != 33 || c.node(3, 1) != nil || c.node(3, 2)[0] != 33 {
+		t.Error("the node of a block was not replaced by another one")
+	}
+	if got := c.addNode(3, 1, []byte{3}); got[0] != 3 || c.figures().Images != 9 {
+		t.Error("not the one node for each block")
 	}
 	c.dropNode(types.Run{First: 3, Count: 2})
 	for b := types.Block(1); b < 10; b++ {
-		data := c.node(b)
+		data := c.node(b, 1)
 		if gone := b == 3 || b == 4; gone != (data == nil) || data != nil && data[0] != byte(b) {
 			t.Errorf("node %d: %v", b, data != nil)
 		}
 	}
 	c.dropNode(types.Run{First: 5, Count: types.RunCountMax})
-	if s := c.figures(); s.Images != 2 || c.node(1) == nil || c.node(2) == nil {
+	if s := c.figures(); s.Images != 2 || c.node(1, 1) == nil || c.node(2, 1) == nil {
 		t.Errorf("%+v after dropping a long run", s)
 	}
 	c.setBudget(0)
-	if c.node(1) != nil || len(c.nodes) != 0 {
+	if c.node(1, 1) != nil || len(c.nodes) != 0 {
 		t.Error("nodes are not evicted")
 	}
 }
@@ -367,7 +377,7 @@ func TestCacheIsDeterministic(t *testing.T) {
 			case i%50 == 0:
 				c.publish(imageForTest(id, types.Seq(i+1)), false, []types.Seq{types.Seq(i)})
 			case i%31 == 0:
-				c.addNode(types.Block(id), make([]byte, 512))
+				c.addNode(types.Block(id), 1, make([]byte, 512))
 			case c.table.find(id, types.Seq(i+1)) == nil:
 				c.loaded(imageForTest(id, 1), false, types.Seq(1))
 			}

@@ -72,7 +72,7 @@ func TestCheckMapReads(t *testing.T) {
 	w := checkedWorld(t)
 	gen := w.p.gen
 	require.Greater(t, gen.height, 1)
-	child, _, _ := mapChild(w.p.cache.node(gen.root), 0)
+	child, _, _ := mapChild(w.p.cache.node(gen.root, gen.sum), 0)
 	require.NoError(t, w.close())
 	bytes, err := w.m.Bytes("db")
 	require.NoError(t, err)

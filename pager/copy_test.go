@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pawldb/pawl/internal/effort"
@@ -471,7 +472,7 @@ func TestCopyMeetsDamageBehindTheCache(t *testing.T) {
 			continue
 		}
 		nodes++
-		require.NotNil(t, w.p.cache.node(b))
+		require.NotNil(t, w.p.cache.node(b, xxhash.Sum64(whole[at:at+testPageSize])))
 		for _, bit := range []int{0, mapLevelOff, mapIndexOff, mapHeaderSize + 2, testPageSize - 1} {
 			broken := slices.Clone(whole)
 			broken[at+bit] ^= 2

@@ -285,11 +285,11 @@ func (g *Get) descend() error {
 	node := g.node // what was just read need not have found room in the cache
 	g.node = nil
 	if node == nil {
-		node = g.p.cache.node(g.block)
+		node = g.p.cache.node(g.block, g.sum)
 	}
 	if node == nil {
 		offset := g.p.offset(g.block)
-		l, first := g.p.cache.beginLoad(loadKey{offset: offset})
+		l, first := g.p.cache.beginLoad(loadKey{offset: offset, sum: g.sum})
 		g.load, g.state = l, getNodeIn
 		if first {
 			l.buf = make([]byte, g.p.pageSize)
@@ -324,7 +324,7 @@ func (g *Get) addNode() error {
 	if err != nil {
 		return err
 	}
-	g.node = g.p.cache.addNode(g.block, g.load.buf)
+	g.node = g.p.cache.addNode(g.block, g.sum, g.load.buf)
 	g.leave()
 	g.state = getNode
 	return nil
@@ -336,7 +336,7 @@ func (g *Get) readRun(then getState) error {
 		return g.corruptf("run of %d blocks is longer than any page", g.run.Count)
 	}
 	offset := g.p.offset(g.run.First)
-	l, first := g.p.cache.beginLoad(loadKey{id: g.id, offset: offset})
+	l, first := g.p.cache.beginLoad(loadKey{id: g.id, offset: offset, sum: g.runSum})
 	g.load, g.state = l, then
 	if first {
 		l.buf = make([]byte, int(g.run.Count)*g.p.pageSize)

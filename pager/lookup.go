@@ -57,9 +57,9 @@ func (p *Pager) placeOf(id types.PageID) int64 {
 	p.mu.Lock()
 	gen := p.gen
 	p.mu.Unlock()
-	block := gen.root
+	block, sum := gen.root, gen.sum
 	for level := gen.height - 1; level >= 0 && block != 0; level-- {
-		node := p.cache.node(block)
+		node := p.cache.node(block, sum)
 		if node == nil {
 			return 0
 		}
@@ -71,7 +71,7 @@ func (p *Pager) placeOf(id types.PageID) int64 {
 			run, _ := mapRun(node, entry)
 			return p.offset(run.First)
 		}
-		block, _, _ = mapChild(node, entry)
+		block, _, sum = mapChild(node, entry)
 	}
 	return 0
 }

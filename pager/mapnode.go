@@ -32,11 +32,11 @@ func (g *mapNodeGet) Step() (types.IOResult[mapNodeAt], error) {
 		return types.Done(mapNodeAt{})
 	}
 	for {
-		node := g.p.cache.node(g.block)
+		node := g.p.cache.node(g.block, g.sum)
 		if node == nil {
 			offset := g.p.offset(g.block)
 			if g.load == nil {
-				l, first := g.p.cache.beginLoad(loadKey{offset: offset})
+				l, first := g.p.cache.beginLoad(loadKey{offset: offset, sum: g.sum})
 				g.load = l
 				if first {
 					l.buf = make([]byte, g.p.pageSize)
@@ -53,7 +53,7 @@ func (g *mapNodeGet) Step() (types.IOResult[mapNodeAt], error) {
 			if err != nil {
 				return types.Fail[mapNodeAt](g.Abort(err))
 			}
-			node = g.p.cache.addNode(g.block, g.load.buf)
+			node = g.p.cache.addNode(g.block, g.sum, g.load.buf)
 		}
 		g.leave()
 		if g.at == g.level {

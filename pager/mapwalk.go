@@ -61,10 +61,10 @@ func (w *mapWalk) node() ([]byte, types.IOResult[mapFound], error) {
 	var none types.IOResult[mapFound]
 	offset := w.p.offset(w.block)
 	if w.load == nil {
-		if node := w.p.cache.node(w.block); node != nil {
+		if node := w.p.cache.node(w.block, w.sum); node != nil {
 			return node, none, nil
 		}
-		l, first := w.p.cache.beginLoad(loadKey{offset: offset})
+		l, first := w.p.cache.beginLoad(loadKey{offset: offset, sum: w.sum})
 		w.load = l
 		if first {
 			l.buf = make([]byte, w.p.pageSize)
@@ -81,7 +81,7 @@ func (w *mapWalk) node() ([]byte, types.IOResult[mapFound], error) {
 	if err := decodeMapNode(w.load.buf, w.level, w.index, w.sum, w.gen.blocks, w.p.name, offset); err != nil {
 		return nil, none, err
 	}
-	node := w.p.cache.addNode(w.block, w.load.buf)
+	node := w.p.cache.addNode(w.block, w.sum, w.load.buf)
 	w.p.cache.leaveLoad(w.load)
 	w.load = nil
 	return node, none, nil

@@ -38,7 +38,7 @@ func (c *command) enumeration() int {
 	}
 	for i, f := range r.Failures {
 		if i == 0 {
-			report(fmt.Sprintf("%s: %s", f.Workload, f.What), f.Plan)
+			c.report(fmt.Sprintf("%s: %s", f.Workload, f.What), f.Plan)
 			continue
 		}
 		fmt.Printf("FAILED too: %s: %s: %.300v\n", f.Workload, f.What, f.Err)

@@ -31,6 +31,7 @@ type command struct {
 	enumerate string
 	only      string
 	coverage  bool
+	shrink    bool
 }
 
 // usage is how the options are explained.
@@ -60,6 +61,7 @@ func main() {
 	flag.StringVar(&c.enumerate, "enumerate", "", "run the catalogue of short workloads instead: `all`, states, or a part as 3/24")
 	flag.StringVar(&c.only, "only", "", "with -enumerate: workloads whose names contain this `text`")
 	flag.BoolVar(&c.coverage, "coverage", false, "print which state of which machine met which event")
+	flag.BoolVar(&c.shrink, "shrink", true, "make a failure smaller, and leave its plan in a file")
 	flag.Parse()
 	c.profile = plan.Profile(*profile)
 	os.Exit(c.run())
@@ -177,7 +179,7 @@ func (c *command) search() int {
 		fmt.Print(covered)
 	}
 	if failed != nil {
-		report(fmt.Sprintf("seed %d, profile %s", failed.Seed, c.profile), failed)
+		c.report(fmt.Sprintf("seed %d, profile %s", failed.Seed, c.profile), failed)
 		return 1
 	}
 	fmt.Println("clean")

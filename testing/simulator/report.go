@@ -15,9 +15,12 @@ import (
 const shrinkTime = 50 * time.Second
 
 // report tells of a plan that fails, and of a smaller one.
-func report(what string, p *plan.Plan) {
+func (c *command) report(what string, p *plan.Plan) {
 	res := world.Run(p, world.Options{})
 	fmt.Printf("\nFAILED: %s: %v\n", what, res.Err)
+	if !c.shrink {
+		return
+	}
 	small, tried := shrink.Plan(p, func(p *plan.Plan) error { return world.Run(p, world.Options{}).Err }, time.Now().Add(shrinkTime))
 	text, err := json.Marshal(small)
 	if err != nil {

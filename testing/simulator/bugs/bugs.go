@@ -18,7 +18,9 @@ type Patch struct {
 	Bug    string // what is wrong
 	Effect string // what breaks, and when
 	Seen   string // which test of the package's own notices it
-	Bytes  []byte // of the whole file, which git apply takes as it is
+	// Elsewhere says, of a bug that no simulation on one goroutine can meet, why; else it is empty.
+	Elsewhere string
+	Bytes     []byte // of the whole file, which git apply takes as it is
 }
 
 // Layers are the values of Patch.Layer.
@@ -51,7 +53,7 @@ const diffStart = "diff --git "
 // parse reads the header of a patch. Each field is there once, with a text.
 func parse(name string, data []byte) (Patch, error) {
 	p := Patch{Name: name, Bytes: data}
-	fields := map[string]*string{"Layer": &p.Layer, "Bug": &p.Bug, "Effect": &p.Effect, "Seen": &p.Seen}
+	fields := map[string]*string{"Layer": &p.Layer, "Bug": &p.Bug, "Effect": &p.Effect, "Seen": &p.Seen, "Elsewhere": &p.Elsewhere}
 	header, _, found := strings.Cut(string(data), "\n"+diffStart)
 	if !found {
 		return Patch{}, fmt.Errorf("%s: no diff", name)
@@ -69,6 +71,7 @@ func parse(name string, data []byte) (Patch, error) {
 		*last = text
 		delete(fields, key)
 	}
+	delete(fields, "Elsewhere") // only some have it
 	for key := range fields {
 		return Patch{}, fmt.Errorf("%s: no field %s", name, key)
 	}

@@ -64,7 +64,7 @@ func TestParse(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, c.name)
-		require.Equal(t, Patch{c.name, "io", "b goes on", "e", "by reasoning", []byte(c.data)}, p)
+		require.Equal(t, Patch{Name: c.name, Layer: "io", Bug: "b goes on", Effect: "e", Seen: "by reasoning", Bytes: []byte(c.data)}, p)
 	}
 }
 

@@ -124,27 +124,24 @@ func kinds(name string) []plan.FaultKind {
 	return []plan.FaultKind{plan.Fail}
 }
 
-// again returns the plans that cut a case's power a second time, at each I/O of the recovery.
+// again returns what can be done in the recovery behind a case that cuts the power.
 func again(c *Case) ([]Case, error) {
 	p := c.Plan()
 	recovery := era()
 	recovery.Clients = nil
 	p.Eras = append(slices.Clone(p.Eras[:c.Era+1]), recovery)
-	res := world.Run(p, world.Options{Survey: true})
+	res := world.Run(p, world.Options{Survey: true, Cover: cover.Table{}})
 	if res.Err != nil {
 		return nil, res.Err
 	}
-	var list []Case
-	for _, at := range res.Eras[c.Era+1].IOs {
-		for image := range min(at.Images, secondCuts) {
-			list = append(list, Case{
-				Workload: c.Workload, Era: c.Era + 1, Event: cover.Cut, States: at.States, plan: p,
-				What: fmt.Sprintf("%s, and again at I/O %d (%s) of the recovery", c.What, at.Number, at.Name),
-				change: func(p *plan.Plan) {
-					p.Eras[c.Era+1].Faults = []plan.Fault{{IO: at.Number, Kind: plan.Cut, Arg: int64(image)}}
-				},
-			})
-		}
+	w := Workload{Name: c.Workload + ", " + c.What, Plan: *p}
+	w.Plan.Eras = slices.Clone(p.Eras)
+	for i := range c.Era + 1 {
+		w.Plan.Eras[i].Quiet = true
 	}
-	return list, nil
+	list := cases(&w, res.Eras)
+	return slices.DeleteFunc(list, func(c Case) bool {
+		f := c.Plan().Eras[c.Era].Faults
+		return c.Event == cover.Cut && (len(f) == 0 || f[0].Arg >= secondCuts)
+	}), nil
 }

@@ -64,6 +64,8 @@ func opens() []Workload {
 		workload("recovery of large values", killed(before(some, write(one(plan.Put, 0, 3, 1, 9000)))), era(write(one(plan.Put, 0, 4, 1, 9000)))),
 		workload("a second open", before(some), era(task(plan.OpenAgain), some)),
 		workload("close while transactions are open", before(some), with(clients(read(pause(9), one(plan.Scan, 0, 0, 5, 0)), write(puts(0, 0, 2, 60), pause(9))), closeWith)),
+		workload("close while the interval's sync is under way", with(clients(plan.Task{Kind: plan.Write, Relaxed: true, Ops: join([][]plan.Op{puts(0, 0, 2, 60)})},
+			read(one(plan.Sleep, 0, 0, 50, 0))), func(e *plan.Era) { e.Relaxed = true })),
 		workload("close while the background works", with(clients(write(puts(0, 0, 120, 300))), func(e *plan.Era) { e.CheckpointBytes = 16 << 10 })),
 	}
 }
@@ -78,7 +80,7 @@ func reads() []Workload {
 	wide := write(puts(0, 0, 500, 150))
 	return []Workload{
 		workload("get of cold pages", before(tall), era(read(one(plan.Get, 0, 50, 0, 0), one(plan.Has, 1, 7, 0, 0), one(plan.Get, 0, 9999, 0, 0),
-			one(plan.GetNow, 0, 110, 0, 0)))),
+			one(plan.GetNow, 0, 20, 0, 0)))),
 		workload("get of pages in the log", before(), era(tall, read(one(plan.Get, 0, 50, 0, 0), one(plan.GetMany, 0, 3, 12, 0)))),
 		workload("scan", before(tall), era(read(one(plan.Scan, 0, 0, 40, 0), one(plan.ScanBack, 0, 90, 40, 0), one(plan.Scan, 1, 20, 15, 0)))),
 		workload("ends of a bucket", before(tall), era(read(one(plan.First, 0, 0, 0, 0), one(plan.Last, 1, 0, 0, 0)))),

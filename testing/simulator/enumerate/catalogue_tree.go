@@ -50,6 +50,9 @@ func buckets() []Workload {
 		workload("buckets made along a path", before(nested), era(write(one(plan.CreateAll, 9, 0, 0, 0), one(plan.CreateAll, 6, 0, 0, 0), puts(9, 0, 3, 20)))),
 		workload("bucket found again", before(nested), era(write(puts(6, 100, 2, 40), puts(1, 100, 300, 100), puts(6, 110, 4, 40), one(plan.MoveBucket, 6, 0, 2, 0),
 			puts(0, 0, 200, 100), puts(2, 3, 4, 40), puts(6, 120, 2, 40)))),
+		workload("bucket found again in what is out of the cache", before(nested, write(create(7), create(8))), era(write(run(plan.Sequence, 6, 0, 3, 0),
+			one(plan.MoveBucket, 8, 0, 2, 0), puts(0, 0, 200, 200), one(plan.Put, 6, 500, 0, 30)))),
+		ofShortKeys(workload("bucket moved between leaves", before(nested, write(create(2), puts(0, 0, 300, 60))), era(write(one(plan.MoveBucket, 6, 0, 5, 0))))),
 		workload("bucket dropped", before(nested), era(write(one(plan.DropBucket, 6, 0, 0, 0)))),
 		workload("buckets dropped with all below", before(nested), era(write(one(plan.DropBucket, 1, 0, 0, 0)))),
 		workload("bucket moved", before(nested), era(write(one(plan.MoveBucket, 3, 0, 2, 0)))),
@@ -59,6 +62,11 @@ func buckets() []Workload {
 			one(plan.Sequence, 1, 0, 0, 0)))),
 		workload("figures of buckets", before(nested), era(read(one(plan.Stats, 0, 0, 0, 0), one(plan.Stats, 6, 0, 0, 0)))),
 	}
+}
+
+func ofShortKeys(w Workload) Workload {
+	w.Plan.Keys = plan.ShortKeys
+	return w
 }
 
 // transactions are workloads about what a transaction can do as a whole.
@@ -75,8 +83,8 @@ func transactions() []Workload {
 		workload("deletes in a transaction that spills", era(write(puts(0, 0, 500, 200), every(5, plan.Delete, 0, 0, 300)))),
 		workload("range deletes in a transaction that spills", era(write(puts(0, 0, 500, 200), every(5, plan.DeleteRange, 0, 0, 300)))),
 		workload("drop of what a transaction has spilled", era(write(create(1), puts(1, 0, 400, 200), puts(0, 0, 100, 200), one(plan.DropBucket, 1, 0, 0, 0)))),
-		workload("sequence of a bucket that is out of the cache", before(write(create(1), create(3), puts(1, 0, 60, 100))), era(write(one(plan.Sequence, 3, 0, 0, 0),
-			one(plan.Sequence, 3, 0, 0, 0), puts(0, 0, 200, 200), one(plan.SetSequence, 3, 0, 0, 9), one(plan.SetSequence, 3, 0, 0, 9)))),
+		workload("sequence of a bucket that is out of the cache", before(write(create(1), create(3), puts(1, 0, 60, 100))), era(write(run(plan.Sequence, 3, 0, 3, 0),
+			puts(0, 0, 200, 200), one(plan.SetSequence, 3, 0, 0, 9)))),
 		workload("page ids of a free range", before(write(puts(0, 0, 300, 150)), write(one(plan.DeleteRange, 0, 5, 280, 0)), checkpoint(truncate)),
 			era(write(puts(0, 500, 40, 150)))),
 		workload("spill taken back", before(some), era(write(do(plan.Savepoint), puts(0, 0, 400, 200), do(plan.Undo), puts(0, 3, 1, 30)))),

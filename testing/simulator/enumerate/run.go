@@ -174,17 +174,25 @@ func (e *enumeration) worker() {
 			continue
 		}
 		e.run(&c)
-		if e.o.States || c.Event != cover.Cut {
-			continue
+		if c.Event == cover.Cut {
+			e.again(&c)
 		}
-		if p := c.Plan(); len(p.Eras[c.Era].Faults) > 0 && p.Eras[c.Era].Faults[0].Arg < secondCuts {
-			more, err := again(&c)
-			if err != nil {
-				continue // run has told
-			}
-			for i := range more {
-				e.run(&more[i])
-			}
+	}
+}
+
+// again runs what follows a cut in the recovery: of the first few images everything that can be done there is only the cuts; what
+// the states need comes on top.
+func (e *enumeration) again(c *Case) {
+	if p := c.Plan(); len(p.Eras[c.Era].Faults) == 0 || p.Eras[c.Era].Faults[0].Arg >= secondCuts {
+		return
+	}
+	more, err := again(c)
+	if err != nil {
+		return // run has told
+	}
+	for i := range more {
+		if (!e.o.States && more[i].Event == cover.Cut) || e.wants(&more[i]) {
+			e.run(&more[i])
 		}
 	}
 }

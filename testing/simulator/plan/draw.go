@@ -172,6 +172,9 @@ func (d *drawer) task(readOnly bool) Task {
 	if d.IntN(12) == 0 {
 		t.GiveUp = 1 + d.IntN(6)
 	}
+	if t.Kind == Write || t.Kind == Read {
+		t.Blocking = d.IntN(8) == 0
+	}
 	switch t.Kind {
 	case Write:
 		t.Relaxed = d.IntN(4) == 0

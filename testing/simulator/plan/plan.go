@@ -70,12 +70,13 @@ type Client struct {
 
 // Task is a transaction, or something else that a client does.
 type Task struct {
-	Kind    TaskKind
-	Relaxed bool `json:",omitempty"`
-	Mode    int  `json:",omitempty"` // of a checkpoint
-	Leave   bool `json:",omitempty"` // roll back in the end
-	GiveUp  int  `json:",omitempty"` // abort the operation at its n-th wait in this task; 0: never
-	Ops     []Op `json:",omitempty"`
+	Kind     TaskKind
+	Relaxed  bool `json:",omitempty"`
+	Blocking bool `json:",omitempty"` // its calls block, under a context that ends instead of their being given up
+	Mode     int  `json:",omitempty"` // of a checkpoint
+	Leave    bool `json:",omitempty"` // roll back in the end
+	GiveUp   int  `json:",omitempty"` // abort the operation at its n-th wait in this task; 0: never
+	Ops      []Op `json:",omitempty"`
 }
 
 // TaskKind is what a task is.

@@ -147,6 +147,7 @@ func (s *shrinker) values() {
 				task := func(p *plan.Plan) *plan.Task { return &p.Eras[e].Clients[c].Tasks[t] }
 				plainer(s, func(p *plan.Plan) *int { return &task(p).GiveUp }, 0)
 				plainer(s, func(p *plan.Plan) *bool { return &task(p).Leave }, false)
+				plainer(s, func(p *plan.Plan) *bool { return &task(p).Blocking }, false)
 				plainer(s, func(p *plan.Plan) *bool { return &task(p).Relaxed }, false)
 				for o := range task(s.best).Ops {
 					plainer(s, func(p *plan.Plan) *int { return &task(p).Ops[o].Bucket }, 0)

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"context"
 	"errors"
 	"iter"
 	"runtime/debug"
@@ -31,6 +32,8 @@ type actor struct {
 
 	states []cover.State // in which its machines wait, if somebody wants to know
 
+	ctx    context.Context // of a task whose calls block; else nil
+	cancel func()
 	waits  int // of the task
 	giveUp int // the wait of the task at which to give up; 0: none
 }
@@ -99,8 +102,20 @@ func (a *actor) sleep(ms int) {
 	a.pending, a.what = nil, ""
 }
 
-// await steps an operation to its end. When the actor's time to give up comes it aborts the operation instead: gaveUp.
+// block makes the actor's calls block from now on, under a context of their own, which ends when it is time to give up.
+func (a *actor) block() { a.ctx, a.cancel = context.WithCancel(context.Background()) }
+
+// unblock ends that.
+func (a *actor) unblock() {
+	a.cancel()
+	a.ctx, a.cancel = nil, nil
+}
+
+// await steps an operation to its end. When the actor's time to give up comes it aborts the operation instead: errGivenUp.
 func await[T any](a *actor, what string, op *pawl.Op[T]) (value T, err error) {
+	if a.ctx != nil {
+		return op.Run(a.ctx)
+	}
 	for {
 		early := a.pending != nil && !a.pending.Done()
 		res, err := op.Step()

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"context"
 	"errors"
 
 	"github.com/pawldb/pawl"
@@ -68,7 +69,11 @@ func (s *session) root() *oracle.Bucket {
 
 // writeTask is a write transaction.
 func (w *World) writeTask(a *actor, t *plan.Task) {
-	tx, err := await(a, "begin", w.db.Async().Begin(true))
+	if t.Blocking {
+		a.block()
+		defer a.unblock()
+	}
+	tx, err := w.begin(a, true)
 	if !w.check("begin", err) {
 		return
 	}
@@ -97,7 +102,11 @@ func (w *World) writeTask(a *actor, t *plan.Task) {
 		disk.Violate("%v", err)
 	}
 	w.onlyFull = w.onlyFull && full
-	_, err = await(a, "commit", s.async.Commit(tx))
+	if a.ctx != nil {
+		err = tx.Commit()
+	} else {
+		_, err = await(a, "commit", s.async.Commit(tx))
+	}
 	switch {
 	case err == nil:
 		w.counts.Commits++
@@ -115,9 +124,21 @@ func (w *World) writeTask(a *actor, t *plan.Task) {
 	}
 }
 
+// begin begins a transaction.
+func (w *World) begin(a *actor, writable bool) (*pawl.Tx, error) {
+	if a.ctx != nil {
+		return w.db.BeginContext(a.ctx, writable)
+	}
+	return await(a, "begin", w.db.Async().Begin(writable))
+}
+
 // readTask is a read transaction.
 func (w *World) readTask(a *actor, t *plan.Task) {
-	tx, err := await(a, "begin", w.db.Async().Begin(false))
+	if t.Blocking {
+		a.block()
+		defer a.unblock()
+	}
+	tx, err := w.begin(a, false)
 	if !w.check("begin", err) {
 		return
 	}
@@ -188,7 +209,7 @@ func (w *World) check(what string, err error) bool {
 	if err == nil {
 		return true
 	}
-	if errors.Is(err, errGivenUp) {
+	if errors.Is(err, errGivenUp) || w.cancelled && errors.Is(err, context.Canceled) {
 		w.counts.GivenUp++
 		return false
 	}

@@ -23,19 +23,26 @@ type worldIO struct {
 // Wait lets others go on until c is done.
 func (i worldIO) Wait(ctx context.Context, c *io.Completion) error {
 	a := i.w.current
+	if c.Done() {
+		return nil
+	}
+	a.pending, a.what, a.states = c, "a call that blocks", a.states[:0]
+	defer func() { a.pending, a.what = nil, "" }()
+	a.waits++
+	if kind := i.w.waits(a, nil); kind == plan.Abandon || a.giveUp > 0 && a.waits >= a.giveUp {
+		a.giveUp = 0
+		if a.cancel == nil {
+			return errGivenUp
+		}
+		a.cancel()
+		i.w.cancelled = true
+	}
 	for !c.Done() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		a.pending, a.what, a.states = c, "a call that blocks", a.states[:0]
-		a.waits++
-		if kind := i.w.waits(a, nil); kind == plan.Abandon || a.giveUp > 0 && a.waits >= a.giveUp {
-			a.giveUp, a.pending, a.what = 0, nil, ""
-			return errGivenUp
-		}
 		a.rest()
 	}
-	a.pending, a.what = nil, ""
 	return nil
 }
 

@@ -173,6 +173,7 @@ func (w *World) tick() bool {
 
 // stall is when nothing is under way: the clock goes on, pauses end, or it is a deadlock.
 func (w *World) stall() {
+	w.settled()
 	for _, a := range w.actors {
 		if a.pause > 0 && !a.ended {
 			a.pause = 0
@@ -181,6 +182,17 @@ func (w *World) stall() {
 	}
 	if !w.tick() {
 		disk.Violate("deadlock: %s", w.waiting())
+	}
+}
+
+// settled checks, when nothing is under way and nothing is to come by itself, that the background work has left nothing undone.
+func (w *World) settled() {
+	works := slices.ContainsFunc(w.actors, func(a *actor) bool { return a.name == backgrounds && !a.ended && a.pending != nil })
+	if _, more := w.disk.NextTimer(); more || !works || w.db == nil {
+		return
+	}
+	if s := w.db.Stats(); s.Failed == nil && s.Durable < s.Seq {
+		disk.Violate("commit %d is visible, %d is durable, and nobody will sync it", s.Seq, s.Durable)
 	}
 }
 

@@ -50,6 +50,7 @@ type World struct {
 	least     uint64            // of the priorities that were given
 	onlyFull  bool              // every commit of the era so far was durable before it was visible
 	unsafe    bool              // the last era did not end with a close
+	cancelled bool              // a context ended
 	last      bool              // the era that only looks at what is there
 	copies    int               // made so far
 	stepLimit int
