@@ -264,7 +264,7 @@ func (a *attempt) fix() error {
 	}
 	a.slot = p.readers.acquireAt(&Snapshot{Seq: a.x, gen: a.from})
 	a.used, a.blocksSet = a.from.used.edit(), a.from.used.blocks()
-	a.fit()
+	a.fit(p.space.blocks())
 	a.pipe.start(p)
 	a.pages.start(a, p.log.Changed(a.from.number, a.x))
 	a.state = attemptPages
@@ -320,9 +320,9 @@ func (a *attempt) planLength() *io.Completion {
 	return nil
 }
 
-// fit makes the next generation's block set as long as the file is by now: others make it longer meanwhile.
-func (a *attempt) fit() {
-	blocks := a.p.space.blocks()
+// fit makes the next generation's block set as long as the file is by now, as the caller has seen: others make it longer
+// meanwhile.
+func (a *attempt) fit(blocks types.Block) {
 	if blocks <= a.blocksSet {
 		return
 	}
@@ -336,14 +336,14 @@ func (a *attempt) fit() {
 // planBitmaps makes the bitmap nodes of the next generation.
 func (a *attempt) planBitmaps() {
 	p := a.p
-	blocks := p.space.blocks()
+	blocks := p.space.blocks() // asked once: it may grow at any time
 	if blocks < a.blocksSet {
 		for _, run := range p.space.homesIn(blocks, a.blocksSet) {
 			a.used.clear(run)
 		}
 		a.used.resize(blocks)
 	} else {
-		a.fit()
+		a.fit(blocks)
 	}
 	a.next = &generation{
 		number: a.from.number + 1, covered: a.x, globals: a.globals,

@@ -332,3 +332,35 @@ func TestCheckpointAbortedUnstepped(t *testing.T) {
 	require.Zero(t, w.p.hurry.Load())
 	w.quiet()
 }
+
+// While a checkpoint plans its bitmaps, a transaction on another goroutine makes the file longer: bitmaps, length and set of the
+// generation are of one length, whichever that is. No schedule of yields shows it, since there is none between.
+func TestPlanBitmapsWhileTheFileGrows(t *testing.T) {
+	w := newPagerWorld(t, io.NewMemory(), 1<<20)
+	require.NoError(t, w.open())
+	require.NoError(t, w.update(false, 3, 0, 0))
+	require.NoError(t, w.checkpoint(CheckpointFull))
+	p := w.p
+	for range 20 {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 2000 {
+				if n, ok := p.space.lengthFor(1, 0); ok {
+					p.space.grow(n)
+				}
+			}
+		}()
+		for ended := false; !ended; {
+			a := &attempt{p: p, from: p.gen}
+			a.used, a.blocksSet = p.gen.used.edit(), p.gen.used.blocks()
+			a.planBitmaps()
+			require.Equal(t, a.next.used.blocks(), a.next.blocks)
+			select {
+			case <-done:
+				ended = true
+			default:
+			}
+		}
+	}
+}

@@ -141,7 +141,7 @@ func (a *attempt) place(images [][]byte, out []placed) []placed {
 	}
 	a.taken = append(a.taken, run)
 	a.left -= uint64(run.Count)
-	a.fit()
+	a.fit(a.p.space.blocks())
 	a.used.set(run)
 	images = images[:run.Count]
 	for i, image := range images {
