@@ -43,7 +43,7 @@ func MaxKeySize(pageSize int) int { return btree.MaxKeySize(pageSize) }
 // Options say how to open a database. The zero value of each is its default, and a nil *Options is all defaults.
 type Options struct {
 	// CacheSize bounds the memory that the database accounts for: page images, changed pages of the transaction under way
-	// included. 0: 64 MiB. It is at least 256 KiB, and 64 pages of PageSize.
+	// included. 0: 64 MiB. It is at least 64 pages of PageSize, and 256 KiB where that is 0.
 	CacheSize int64
 	// PageSize is that of a new database: 512 to 65536, a power of two. 0: 4096. If the file has another one, Open fails
 	// with ErrPageSize; with 0 it takes the file's.
@@ -117,7 +117,8 @@ func (o *Options) withDefaults() (Options, error) {
 	setDefault(&d.SyncInterval, 100*time.Millisecond)
 	setDefault(&d.CheckpointBytes, 64<<20)
 	setDefault(&d.FileMode, 0o600)
-	pageSize := max(d.PageSize, 4096)
+	pageSize := d.PageSize
+	setDefault(&pageSize, 4096)
 	d.CacheSize = max(d.CacheSize, 64*int64(pageSize))
 	return d, nil
 }

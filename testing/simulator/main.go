@@ -41,6 +41,7 @@ const usage = `simulator runs the store in simulated worlds and compares all tha
   simulator -replay FILE [-v]                               the plan of a file, as a failure leaves one
   simulator -enumerate all|states|I/N [-only TEXT]          every point of short workloads, those that it takes to have each
                                                             state of each machine meet each event, or part I of N parts
+  simulator -enumerate list [-only TEXT]                    the workloads, with how many points and cases each has
 
 It exits with 0 if all was clean, 1 if a check failed, 2 if it was called wrongly. Options:
 `
@@ -58,7 +59,7 @@ func main() {
 	flag.BoolVar(&c.verbose, "v", false, "one line an event, and one world at a time")
 	flag.StringVar(&c.replay, "replay", "", "run the plan in a `file` instead")
 	flag.IntVar(&c.workers, "workers", runtime.GOMAXPROCS(0), "how many worlds to run at a time")
-	flag.StringVar(&c.enumerate, "enumerate", "", "run the catalogue of short workloads instead: `all`, states, or a part as 3/24")
+	flag.StringVar(&c.enumerate, "enumerate", "", "run the catalogue of short workloads instead: `all`, states, a part as 3/24, or list")
 	flag.StringVar(&c.only, "only", "", "with -enumerate: workloads whose names contain this `text`")
 	flag.BoolVar(&c.coverage, "coverage", false, "print which state of which machine met which event")
 	flag.BoolVar(&c.shrink, "shrink", true, "make a failure smaller, and leave its plan in a file")

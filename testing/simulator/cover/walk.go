@@ -93,10 +93,11 @@ func ours(t reflect.Type) bool {
 		t.PkgPath() != "github.com/pawldb/pawl/io" && !holders[t.String()]
 }
 
-// stateOf returns the state of the machine in v. One that keeps none has a single wait, unless it only wraps another one.
+// stateOf returns the state of the machine in v, by its own field and not by that of a part of it. One that keeps none has a single
+// wait, unless it only wraps another one.
 func stateOf(v reflect.Value) []State {
-	f := v.FieldByName("state")
-	if f.IsValid() && f.Kind() == reflect.Uint8 && strings.HasSuffix(f.Type().Name(), "State") {
+	own, has := v.Type().FieldByName("state")
+	if f := v.FieldByName("state"); has && len(own.Index) == 1 && f.Kind() == reflect.Uint8 && strings.HasSuffix(f.Type().Name(), "State") {
 		return []State{{f.Type().String(), f.Uint()}}
 	}
 	if _, steps := reflect.PointerTo(v.Type()).MethodByName("Step"); !steps || strings.Contains(v.Type().Name(), "[") {

@@ -8,7 +8,7 @@ import (
 type Workload struct {
 	Name   string
 	Plan   plan.Plan
-	Merges bool // its checkpoints write so much that writes are merged while others are under way: their number depends on waits
+	Merges bool // I/Os are joined, or begun, while others of its one client are under way: what they are depends on waits
 }
 
 // Catalogue is all workloads. Together they enter every state of every machine.
@@ -27,8 +27,16 @@ const (
 	smallest  = 1
 	large     = 4 << 20
 	keyCount  = 1 << 20
-	ofOwnLeaf = 150 // bytes of a value of which few fit on a page
+	inLeaf    = 75   // bytes of a value of which three fit on a page
+	ofOwnLeaf = 150  // bytes of a value of which two fit on a page
+	inWide    = 4000 // bytes of a value of which three fit on a page of a wide workload
 )
+
+// wide gives a workload large pages, which make much log and long files out of little.
+func wide(w Workload) Workload {
+	w.Plan.PageSize = 16 << 10
+	return w
+}
 
 // workload makes one of eras.
 func workload(name string, eras ...plan.Era) Workload {

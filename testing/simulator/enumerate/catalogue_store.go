@@ -8,12 +8,12 @@ func logs() []Workload {
 		workload("two commits", era(writes(0, 2)...)),
 		workload("relaxed commits and a sync", era(relaxed(puts(0, 0, 2, 20)), relaxed(puts(0, 2, 2, 20)), task(plan.Sync), relaxed(puts(0, 5, 1, 20)))),
 		workload("interval sync", with(clients(relaxed(puts(0, 0, 2, 20)), read(one(plan.Sleep, 0, 0, 120, 0))), func(e *plan.Era) { e.Relaxed = true })),
-		workload("segments switch and the log grows", era(write(puts(0, 0, 100, 300)), write(puts(0, 200, 100, 300)), write(puts(0, 400, 150, 300)))),
-		workload("segments are used again", era(write(puts(0, 0, 110, 300)), write(puts(0, 200, 60, 300)), checkpoint(complete),
-			write(puts(0, 0, 110, 300)), checkpoint(complete), write(puts(0, 0, 60, 300)))),
-		workload("the log is cut back", before(write(puts(0, 0, 330, 300)), write(puts(0, 0, 330, 300))), era(write(puts(0, 0, 220, 300)),
-			write(puts(0, 0, 220, 300)), checkpoint(truncate), write(puts(0, 0, 1, 30)))),
-		workload("a commit with frames over segments", era(write(puts(0, 0, 700, 250)))),
+		wide(workload("segments switch and the log grows", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 20, inWide)), write(puts(0, 400, 30, inWide))))),
+		wide(workload("segments are used again", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 10, inWide)), checkpoint(complete),
+			write(puts(0, 0, 20, inWide)), checkpoint(complete), write(puts(0, 0, 10, inWide))))),
+		wide(workload("the log is cut back", before(write(puts(0, 0, 50, inWide)), write(puts(0, 0, 50, inWide))), era(write(puts(0, 0, 40, inWide)),
+			write(puts(0, 0, 40, inWide)), checkpoint(truncate), write(puts(0, 0, 1, 30))))),
+		wide(workload("a commit with frames over segments", era(write(puts(0, 0, 60, inWide))))),
 	}
 }
 
@@ -25,8 +25,8 @@ func checkpoints() []Workload {
 		workload("passive checkpoint", before(some), era(more, checkpoint(passive), write(puts(0, 1, 1, 9)))),
 		workload("complete checkpoint", before(some), era(relaxed(puts(0, 30, 20, 90)), checkpoint(complete))),
 		workload("truncating checkpoint", before(some), era(more, checkpoint(truncate), write(puts(0, 1, 1, 9)), checkpoint(truncate))),
-		workload("shrinking", before(write(puts(0, 0, 300, 200)), checkpoint(truncate), write(puts(1000, 0, 4, 20))),
-			era(write(one(plan.DeleteRange, 0, 10, 280, 0)), checkpoint(truncate), checkpoint(truncate), write(puts(0, 5, 1, 10)))),
+		workload("shrinking", before(write(puts(0, 0, 80, ofOwnLeaf)), checkpoint(truncate), write(puts(1000, 0, 4, 20))),
+			era(write(one(plan.DeleteRange, 0, 5, 70, 0)), checkpoint(truncate), checkpoint(truncate), write(puts(0, 5, 1, 10)))),
 		workload("checkpoint beside a reader", before(some), with(clients(read(one(plan.Scan, 0, 0, 5, 0), pause(60), one(plan.Scan, 0, 0, 9, 0)), more),
 			func(e *plan.Era) {
 				e.Clients[1].Tasks = append(e.Clients[1].Tasks, checkpoint(complete), more, checkpoint(truncate))
@@ -35,14 +35,14 @@ func checkpoints() []Workload {
 			e.Clients[0].Tasks = append(e.Clients[0].Tasks, checkpoint(complete))
 			e.Clients[1].Tasks = append(e.Clients[1].Tasks, checkpoint(truncate), write(puts(0, 90, 30, 100)))
 		})),
-		workload("checkpoint in the background", before(some), with(clients(write(puts(0, 0, 120, 300)), write(puts(0, 0, 2, 300))),
-			func(e *plan.Era) { e.CheckpointBytes = 32 << 10 })),
-		workload("a writer waits for a checkpoint", with(era(write(puts(0, 0, 120, 300)), write(puts(0, 0, 120, 300)), write(puts(0, 0, 2, 30))),
-			func(e *plan.Era) { e.CheckpointBytes = 16 << 10 })),
+		wide(workload("checkpoint in the background", before(some), with(clients(write(puts(0, 0, 20, inWide)), write(puts(0, 0, 2, inWide))),
+			func(e *plan.Era) { e.CheckpointBytes = 32 << 10 }))),
+		wide(workload("a writer waits for a checkpoint", with(era(write(puts(0, 0, 20, inWide)), write(puts(0, 0, 20, inWide)), write(puts(0, 0, 2, 30))),
+			func(e *plan.Era) { e.CheckpointBytes = 16 << 10 }))),
 		workload("large values in a checkpoint", before(some), era(write(one(plan.Put, 0, 3, 1, 3000), one(plan.Put, 0, 4, 1, 9000)), checkpoint(passive),
 			write(one(plan.Delete, 0, 3, 1, 0)), checkpoint(complete))),
-		merges(workload("many pages in a checkpoint", era(write(puts(0, 0, 900, 200)), checkpoint(complete), write(run(plan.Put, 0, 0, 90, 210)),
-			checkpoint(complete)))),
+		merges(workload("many pages in a checkpoint", era(write(puts(0, 0, 60, ofOwnLeaf)), write(puts(0, 100, 60, ofOwnLeaf)), write(puts(0, 200, 60, ofOwnLeaf)),
+			checkpoint(complete), write(puts(0, 0, 60, inLeaf)), checkpoint(complete)))),
 	}
 }
 
@@ -59,14 +59,14 @@ func opens() []Workload {
 		workload("clean file", before(some), era()),
 		workload("clean file, read only", before(some), with(era(read(one(plan.Scan, 0, 0, 5, 0))), readOnly)),
 		workload("recovery", killed(before(some, write(puts(0, 7, 3, 60)))), era(read(one(plan.Scan, 0, 0, 5, 0)))),
-		workload("recovery of a long log", killed(before(write(puts(0, 0, 300, 300)), write(puts(0, 0, 300, 300)))), era(some)),
-		workload("recovery, read only", killed(before(some, write(puts(0, 7, 3, 60)))), with(era(read(one(plan.Scan, 0, 0, 5, 0)), task(plan.Copy)), readOnly)),
+		wide(workload("recovery of a long log", killed(before(write(puts(0, 0, 50, inWide)), write(puts(0, 0, 50, inWide)))), era(some))),
+		merges(workload("recovery, read only", killed(before(some, write(puts(0, 7, 3, 60)))), with(era(read(one(plan.Scan, 0, 0, 5, 0)), task(plan.Copy)), readOnly))),
 		workload("recovery of large values", killed(before(some, write(one(plan.Put, 0, 3, 1, 9000)))), era(write(one(plan.Put, 0, 4, 1, 9000)))),
 		workload("a second open", before(some), era(task(plan.OpenAgain), some)),
 		workload("close while transactions are open", before(some), with(clients(read(pause(9), one(plan.Scan, 0, 0, 5, 0)), write(puts(0, 0, 2, 60), pause(9))), closeWith)),
 		workload("close while the interval's sync is under way", with(clients(plan.Task{Kind: plan.Write, Relaxed: true, Ops: join([][]plan.Op{puts(0, 0, 2, 60)})},
 			read(one(plan.Sleep, 0, 0, 50, 0))), func(e *plan.Era) { e.Relaxed = true })),
-		workload("close while the background works", with(clients(write(puts(0, 0, 120, 300))), func(e *plan.Era) { e.CheckpointBytes = 16 << 10 })),
+		wide(workload("close while the background works", with(clients(write(puts(0, 0, 20, inWide))), func(e *plan.Era) { e.CheckpointBytes = 16 << 10 }))),
 	}
 }
 
@@ -77,24 +77,24 @@ func closeWith(e *plan.Era) { e.CloseWith = true }
 // reads are workloads that change nothing.
 func reads() []Workload {
 	tall := write(puts(0, 0, 120, 60), create(1), puts(1, 0, 30, 60), one(plan.Put, 1, 40, 1, 3000))
-	wide := write(puts(0, 0, 500, 150))
+	long := write(puts(0, 0, 70, ofOwnLeaf))
 	return []Workload{
 		workload("get of cold pages", before(tall), era(read(one(plan.Get, 0, 50, 0, 0), one(plan.Has, 1, 7, 0, 0), one(plan.Get, 0, 9999, 0, 0),
 			one(plan.GetNow, 0, 20, 0, 0)))),
-		workload("get of pages in the log", before(), era(tall, read(one(plan.Get, 0, 50, 0, 0), one(plan.GetMany, 0, 3, 12, 0)))),
+		merges(workload("get of pages in the log", before(), era(tall, read(one(plan.Get, 0, 50, 0, 0), one(plan.GetMany, 0, 3, 12, 0))))),
 		workload("scan", before(tall), era(read(one(plan.Scan, 0, 0, 40, 0), one(plan.ScanBack, 0, 90, 40, 0), one(plan.Scan, 1, 20, 15, 0)))),
 		workload("ends of a bucket", before(tall), era(read(one(plan.First, 0, 0, 0, 0), one(plan.Last, 1, 0, 0, 0)))),
 		merges(workload("many keys at a time", before(tall), era(read(one(plan.GetMany, 0, 5, 16, 0), one(plan.GetMany, 1, 35, 9, 0))))),
 		workload("check", before(tall), era(task(plan.Check))),
 		workload("copy", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.Copy))),
-		merges(workload("copy of what the log has", before(wide), era(write(puts(0, 0, 300, 150)), write(puts(0, 500, 200, 150)), task(plan.Copy)))),
+		merges(workload("copy of what the log has", before(long), era(write(puts(0, 0, 40, ofOwnLeaf)), write(puts(0, 500, 40, ofOwnLeaf)), task(plan.Copy)))),
 		workload("copy to a writer", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.WriteTo))),
 		workload("copy beside writers", before(tall), clients(task(plan.Copy), write(puts(0, 200, 30, 100)))),
 		workload("compact", before(tall), era(task(plan.Compact))),
 		workload("a reader that holds too much", before(tall), with(clients(read(one(plan.Scan, 0, 0, 5, 0), pause(120), one(plan.Scan, 0, 50, 9, 0)),
-			write(puts(0, 0, 200, 200))), func(e *plan.Era) {
+			write(puts(0, 0, 50, ofOwnLeaf))), func(e *plan.Era) {
 			e.MaxHeldBytes, e.CheckpointBytes = 16<<10, 16<<10
-			e.Clients[1].Tasks = append(e.Clients[1].Tasks, write(puts(0, 0, 200, 190)), write(puts(0, 0, 200, 180)))
+			e.Clients[1].Tasks = append(e.Clients[1].Tasks, write(puts(0, 0, 50, 140)), write(puts(0, 0, 50, 130)))
 		})),
 	}
 }
@@ -114,15 +114,15 @@ func crowds() []Workload {
 			e.Clients[0].Tasks[0].GiveUp, e.Clients[1].Tasks[0].GiveUp = 4, 3
 		})),
 		workload("sync beside commits", before(some), clients(relaxed(puts(0, 0, 1, 9)), task(plan.Sync), relaxed(puts(0, 1, 1, 9)), task(plan.Sync))),
-		workload("writers and the length of the file", before(some), clients(write(one(plan.Put, 0, 5, 1, 60_000)), write(puts(0, 50, 60, 200)), checkpoint(truncate))),
-		workload("both files grow for two", before(some), clients(write(puts(0, 0, 400, 250)), write(puts(0, 1000, 400, 250)), write(puts(0, 3000, 300, 250)))),
+		workload("writers and the length of the file", before(some), clients(write(one(plan.Put, 0, 5, 1, 60_000)), write(puts(0, 50, 20, ofOwnLeaf)), checkpoint(truncate))),
+		wide(workload("both files grow for two", before(some), clients(write(puts(0, 0, 30, inWide)), write(puts(0, 1000, 30, inWide)), write(puts(0, 3000, 30, inWide))))),
 		workload("close behind a writer", before(some), with(clients(write(puts(0, 0, 30, 60)), checkpoint(complete)), closeWith)),
 		workload("two closes", before(some), with(clients(write(puts(0, 0, 3, 60), pause(9)), task(plan.Close)), closeWith)),
 		workload("a commit is given up within the flush", before(some), with(clients(write(puts(0, 0, 1, 9))), func(e *plan.Era) {
 			e.Clients[0].Tasks[0].GiveUp = 9
 			e.Clients[0].Tasks = append(e.Clients[0].Tasks, read(one(plan.Sleep, 0, 0, 1, 0)))
 		})),
-		workload("a disk that is full", before(some), with(era(write(puts(0, 0, 200, 200)), write(puts(0, 0, 2, 9)), checkpoint(truncate)),
+		workload("a disk that is full", before(some), with(era(write(puts(0, 0, 30, ofOwnLeaf)), write(puts(0, 0, 2, 9)), checkpoint(truncate)),
 			func(e *plan.Era) { e.Capacity = 200 << 10 })),
 	}
 }

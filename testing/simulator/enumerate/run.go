@@ -57,6 +57,41 @@ func Run(o Options) *Report {
 	return r
 }
 
+// Size is how much there is to a workload.
+type Size struct {
+	Workload     string
+	Waits, IOs   int
+	Cases        int // but for second cuts
+	Setup, Steps int // steps of the schedule: before the eras that are gone through, and in all
+	Failed       error
+}
+
+// List returns the workloads whose names contain a text, and what there is to them.
+func List(only string) (list []Size) {
+	for _, w := range Catalogue() {
+		if !strings.Contains(w.Name, only) {
+			continue
+		}
+		res := world.Run(&w.Plan, world.Options{Survey: true, Cover: cover.Table{}})
+		s := Size{Workload: w.Name, Steps: res.Counts.Steps, Failed: res.Err}
+		for i := range res.Eras {
+			switch era := &res.Eras[i]; {
+			case i >= len(w.Plan.Eras):
+			case w.Plan.Eras[i].Quiet:
+				s.Setup += era.Steps
+			default:
+				s.Waits += len(era.Waits)
+				s.IOs += len(era.IOs)
+			}
+		}
+		if res.Err == nil {
+			s.Cases = len(cases(&w, res.Eras))
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
 // enumeration is one under way.
 type enumeration struct {
 	o      Options

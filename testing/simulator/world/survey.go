@@ -15,6 +15,7 @@ type Survey struct {
 	IOs   []Point // in the order in which they ended
 	Files uint64  // hash of the files in the end
 	Trace uint64  // hash of what was submitted
+	Steps int     // of the schedule
 }
 
 // Point is one of these.
@@ -105,7 +106,7 @@ func (w *World) ends(op *io.Op) {
 // endSurvey notes what the era leaves.
 func (w *World) endSurvey() {
 	s := &w.surveys[len(w.surveys)-1]
-	s.Files, s.Trace = w.files(), w.disk.Submitted()
+	s.Files, s.Trace, s.Steps = w.files(), w.disk.Submitted(), w.steps
 }
 
 // files returns a hash of all files.
