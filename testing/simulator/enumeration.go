@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pawldb/pawl/testing/simulator/cover"
 	"github.com/pawldb/pawl/testing/simulator/enumerate"
+	"github.com/pawldb/pawl/testing/simulator/world"
 )
 
 // enumeration goes through the catalogue and returns the exit code.
@@ -58,6 +60,9 @@ func (c *command) list() int {
 	fmt.Printf("%8s%8s%8s%8s%8s  workload\n", "waits", "I/Os", "cases", "setup", "steps")
 	for _, s := range enumerate.List(c.only) {
 		fmt.Printf("%8d%8d%8d%8d%8d  %s\n", s.Waits, s.IOs, s.Cases, s.Setup, s.Steps, s.Workload)
+		if c.verbose {
+			points(s.Eras)
+		}
 		if s.Failed != nil {
 			fmt.Printf("FAILED: %s: %v\n", s.Workload, s.Failed)
 			all.Failed = s.Failed
@@ -71,4 +76,25 @@ func (c *command) list() int {
 		return 1
 	}
 	return 0
+}
+
+// points prints every wait and every I/O of a workload's eras, with the states of the machines that wait there.
+func points(eras []world.Survey) {
+	for i := range eras {
+		for _, at := range eras[i].Waits {
+			fmt.Printf("  era %d wait %d: %s: %s\n", i, at.Number, at.Name, names(at.States))
+		}
+		for _, at := range eras[i].IOs {
+			fmt.Printf("  era %d I/O %d: %s: %s\n", i, at.Number, at.Name, names(at.States))
+		}
+	}
+}
+
+// names returns how states are called.
+func names(states []cover.State) string {
+	var list []string
+	for _, s := range states {
+		list = append(list, s.String())
+	}
+	return strings.Join(list, ", ")
 }

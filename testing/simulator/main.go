@@ -32,6 +32,7 @@ type command struct {
 	only      string
 	coverage  bool
 	shrink    bool
+	state     string
 }
 
 // usage is how the options are explained.
@@ -41,6 +42,7 @@ const usage = `simulator runs the store in simulated worlds and compares all tha
   simulator -replay FILE [-v]                               the plan of a file, as a failure leaves one
   simulator -enumerate all|states|I/N [-only TEXT]          every point of short workloads, those that it takes to have each
                                                             state of each machine meet each event, or part I of N parts
+  simulator -find STATE [-seconds N] [-profile P]           a world that leads to a state, made small, for the enumeration
   simulator -enumerate list [-only TEXT]                    the workloads, with how many points and cases each has
 
 It exits with 0 if all was clean, 1 if a check failed, 2 if it was called wrongly. Options:
@@ -63,6 +65,7 @@ func main() {
 	flag.StringVar(&c.only, "only", "", "with -enumerate: workloads whose names contain this `text`")
 	flag.BoolVar(&c.coverage, "coverage", false, "print which state of which machine met which event")
 	flag.BoolVar(&c.shrink, "shrink", true, "make a failure smaller, and leave its plan in a file")
+	flag.StringVar(&c.state, "find", "", "look for a world that leads to a `state`, named as -coverage does: \"wal.reserveState reserveTurn\"")
 	flag.Parse()
 	c.profile = plan.Profile(*profile)
 	os.Exit(c.run())
@@ -77,8 +80,10 @@ func (c *command) run() int {
 		err = fmt.Errorf("%q is not an option", flag.Arg(0))
 	case c.runs < 0 || c.seconds < 0 || c.workers < 1:
 		err = errors.New("-runs and -seconds are at least 0, -workers at least 1")
-	case c.replay != "" && c.enumerate != "":
-		err = errors.New("-replay and -enumerate exclude each other")
+	case given(c.replay)+given(c.enumerate)+given(c.state) > 1:
+		err = errors.New("-replay, -enumerate and -find exclude each other")
+	case c.state != "":
+		return c.find()
 	case c.replay != "":
 		return c.replayFile()
 	case c.enumerate != "":
@@ -87,6 +92,14 @@ func (c *command) run() int {
 		return c.search()
 	}
 	return wrong(err)
+}
+
+// given counts an option that was given.
+func given(option string) int {
+	if option == "" {
+		return 0
+	}
+	return 1
 }
 
 // wrong tells that the command was called wrongly.

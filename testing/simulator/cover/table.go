@@ -26,6 +26,16 @@ var eventNames = [Events]string{"yielded", "early", "abandoned", "cancelled", "f
 // String returns the event's name.
 func (e Event) String() string { return eventNames[e] }
 
+// String names the state as the universe does.
+func (s State) String() string {
+	for _, u := range Universe {
+		if u.State == s {
+			return strings.TrimSpace(s.Type + " " + u.Name)
+		}
+	}
+	return fmt.Sprintf("%s %d", s.Type, s.Value)
+}
+
 // Table counts events by state. A nil Table counts nothing.
 type Table map[State]*[Events + 1]int
 
@@ -67,17 +77,13 @@ func (t Table) String() string {
 	}
 	b.WriteByte('\n')
 	for _, s := range Universe {
-		name := s.Type
-		if s.Name != "" {
-			name += " " + s.Name
-		}
-		fmt.Fprintf(&b, "%-44s", name)
+		fmt.Fprintf(&b, "%-44s", s.State)
 		n := t[s.State]
 		for e := range Events {
 			switch {
 			case n != nil && n[e] > 0:
 				fmt.Fprintf(&b, "%11d", n[e])
-			case t.gap(s.State, e):
+			case t.Gap(s.State, e):
 				fmt.Fprintf(&b, "%11s", "gap")
 			default:
 				fmt.Fprintf(&b, "%11s", "-")
@@ -88,19 +94,28 @@ func (t Table) String() string {
 	return b.String()
 }
 
-// gap reports whether a state has not met an event that it could meet: one in which no I/O of its own is under way can't have one
+// Gap reports whether a state has not met an event that it could meet: one in which no I/O of its own is under way can't have one
 // cancelled, nor fail.
-func (t Table) gap(s State, e Event) bool {
+func (t Table) Gap(s State, e Event) bool {
 	n := t[s]
 	return n == nil || n[e] == 0 && (n[OnIO] > 0 || e != Cancelled && e != Failed)
 }
 
-// Gaps returns what is missing, a line each.
-func (t Table) Gaps() (list []string) {
+// Gap is an event that a state has not met.
+type Gap struct {
+	State State
+	Event Event
+}
+
+// String tells the gap in a line.
+func (g Gap) String() string { return fmt.Sprintf("%s: never %s", g.State, g.Event) }
+
+// Gaps returns what is missing.
+func (t Table) Gaps() (list []Gap) {
 	for _, s := range Universe {
 		for e := range Events {
-			if t.gap(s.State, e) {
-				list = append(list, fmt.Sprintf("%s %s: never %s", s.Type, s.Name, e))
+			if t.Gap(s.State, e) {
+				list = append(list, Gap{s.State, e})
 			}
 		}
 	}

@@ -18,6 +18,8 @@ type Case struct {
 	States   []cover.State // that are in it there
 	plan     *plan.Plan    // of the workload
 	change   func(p *plan.Plan)
+	image    int   // of a cut at an I/O
+	order    []int // of its workload, its own in that, and so on if it follows another case
 }
 
 // Plan returns the plan of the case.
@@ -40,17 +42,17 @@ func cases(w *Workload, eras []world.Survey) (list []Case) {
 		if w.Plan.Eras[e].Quiet {
 			continue
 		}
-		add := func(event cover.Event, at world.Point, what string, change func(era *plan.Era)) {
+		add := func(event cover.Event, at world.Point, what string, image int, change func(era *plan.Era)) {
 			list = append(list, Case{
 				Workload: w.Name, Era: e, What: what, Event: event, States: at.States, plan: &w.Plan,
-				change: func(p *plan.Plan) { change(&p.Eras[e]) },
+				change: func(p *plan.Plan) { change(&p.Eras[e]) }, image: image,
 			})
 		}
 		for n, at := range eras[e].Waits {
 			where := fmt.Sprintf("at wait %d (%s)", n, at.Name)
 			act := func(event cover.Event, kind plan.ActKind, arg int64) {
-				add(event, at, fmt.Sprintf("%s %s", kind, where), func(era *plan.Era) {
-					era.Acts = []plan.Act{{Wait: n, Kind: kind, Arg: arg}}
+				add(event, at, fmt.Sprintf("%s %s", kind, where), secondCuts, func(era *plan.Era) {
+					era.Acts = append(slices.Clip(era.Acts), plan.Act{Wait: n, Kind: kind, Arg: arg})
 				})
 			}
 			act(cover.SteppedEarly, plan.StepEarly, 0)
@@ -66,7 +68,7 @@ func cases(w *Workload, eras []world.Survey) (list []Case) {
 			where := fmt.Sprintf("I/O %d (%s)", at.Number, at.Name)
 			fault := func(event cover.Event, f plan.Fault) {
 				f.IO = at.Number
-				add(event, at, fmt.Sprintf("%s %s", f, where), func(era *plan.Era) { era.Faults = []plan.Fault{f} })
+				add(event, at, fmt.Sprintf("%s %s", f, where), int(f.Arg), func(era *plan.Era) { era.Faults = append(slices.Clip(era.Faults), f) })
 			}
 			for _, kind := range kinds(at.Name) {
 				fault(cover.Failed, plan.Fault{Kind: kind})
@@ -86,10 +88,13 @@ func cases(w *Workload, eras []world.Survey) (list []Case) {
 				plan: &w.Plan,
 				change: func(p *plan.Plan) {
 					p.Order = plan.Eager
-					p.Eras[e].Faults = []plan.Fault{{IO: at.Number, Kind: plan.Hold}}
+					p.Eras[e].Faults = append(slices.Clip(p.Eras[e].Faults), plan.Fault{IO: at.Number, Kind: plan.Hold})
 				},
 			})
 		}
+	}
+	for i := range list {
+		list[i].order = append(slices.Clip(w.order), i)
 	}
 	return list
 }
@@ -124,24 +129,29 @@ func kinds(name string) []plan.FaultKind {
 	return []plan.FaultKind{plan.Fail}
 }
 
-// again returns what can be done in the recovery behind a case that cuts the power.
-func again(c *Case) ([]Case, error) {
+// behind returns the plan of the case with an era behind it that only opens and closes.
+func (c *Case) behind() *plan.Plan {
 	p := c.Plan()
-	recovery := era()
-	recovery.Clients = nil
-	p.Eras = append(slices.Clone(p.Eras[:c.Era+1]), recovery)
-	res := world.Run(p, world.Options{Survey: true, Cover: cover.Table{}})
+	if c.Event == cover.Cut {
+		p.Eras = p.Eras[:c.Era+1]
+	}
+	last := era()
+	last.Clients = nil
+	p.Eras = append(slices.Clip(p.Eras), last)
+	return p
+}
+
+// next returns what can be done on top of a case, once it has run as it is: in the recovery alone if it cuts the power.
+func next(c *Case) ([]Case, error) {
+	w := Workload{Name: c.Workload + ", " + c.What, Plan: *c.behind(), order: c.order}
+	res := world.Run(&w.Plan, world.Options{Survey: true, Cover: cover.Table{}})
 	if res.Err != nil {
 		return nil, res.Err
 	}
-	w := Workload{Name: c.Workload + ", " + c.What, Plan: *p}
-	w.Plan.Eras = slices.Clone(p.Eras)
-	for i := range c.Era + 1 {
-		w.Plan.Eras[i].Quiet = true
+	if c.Event == cover.Cut {
+		for i := range c.Era + 1 {
+			w.Plan.Eras[i].Quiet = true
+		}
 	}
-	list := cases(&w, res.Eras)
-	return slices.DeleteFunc(list, func(c Case) bool {
-		f := c.Plan().Eras[c.Era].Faults
-		return c.Event == cover.Cut && (len(f) == 0 || f[0].Arg >= secondCuts)
-	}), nil
+	return cases(&w, res.Eras), nil
 }

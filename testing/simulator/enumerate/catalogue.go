@@ -1,6 +1,13 @@
 package enumerate
 
 import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
 	"github.com/pawldb/pawl/testing/simulator/plan"
 )
 
@@ -9,13 +16,43 @@ type Workload struct {
 	Name   string
 	Plan   plan.Plan
 	Merges bool // I/Os are joined, or begun, while others of its one client are under way: what they are depends on waits
+	order  []int
 }
 
 // Catalogue is all workloads. Together they enter every state of every machine.
 func Catalogue() []Workload {
 	var list []Workload
-	for _, part := range [][]Workload{trees(), values(), buckets(), transactions(), logs(), checkpoints(), opens(), reads(), crowds()} {
+	for _, part := range [][]Workload{
+		trees(), values(), buckets(), transactions(), logs(), checkpoints(), opens(), reads(), crowds(), found(),
+	} {
 		list = append(list, part...)
+	}
+	for i := range list {
+		list[i].order = []int{i}
+	}
+	return list
+}
+
+//go:embed found/*.json
+var foundPlans embed.FS
+
+// found are plans that lead to states which it is hard to think of a workload for: simulator -find has drawn them and made them
+// small. Each is named by its state.
+func found() (list []Workload) {
+	names, err := fs.Glob(foundPlans, "found/*.json")
+	if err != nil {
+		panic(fmt.Sprintf("enumerate: %v", err))
+	}
+	for _, name := range names {
+		text, err := foundPlans.ReadFile(name)
+		if err != nil {
+			panic(fmt.Sprintf("enumerate: %s: %v", name, err))
+		}
+		w := Workload{Name: "found: " + strings.TrimSuffix(path.Base(name), ".json")}
+		if err := json.Unmarshal(text, &w.Plan); err != nil {
+			panic(fmt.Sprintf("enumerate: %s: %v", name, err))
+		}
+		list = append(list, w)
 	}
 	return list
 }

@@ -22,6 +22,9 @@ func checkpoints() []Workload {
 	some := write(puts(0, 0, 60, 100), create(1), puts(1, 0, 30, 100))
 	more := write(puts(0, 30, 20, 90), run(plan.Delete, 0, 0, 9, 0))
 	return []Workload{
+		workload("checkpoint into scattered blocks", before(write(puts(0, 0, 160, ofOwnLeaf)), checkpoint(complete), write(every(8, plan.Modify, 0, 0, 160))),
+			with(era(write(every(8, plan.Modify, 0, 4, 160)), checkpoint(truncate)), func(e *plan.Era) { e.CacheSize = large })),
+		workload("shrinking of a clean file", before(write(puts(0, 0, 80, ofOwnLeaf)), write(one(plan.DeleteRange, 0, 0, 70, 0))), era(checkpoint(truncate))),
 		workload("passive checkpoint", before(some), era(more, checkpoint(passive), write(puts(0, 1, 1, 9)))),
 		workload("complete checkpoint", before(some), era(relaxed(puts(0, 30, 20, 90)), checkpoint(complete))),
 		workload("truncating checkpoint", before(some), era(more, checkpoint(truncate), write(puts(0, 1, 1, 9)), checkpoint(truncate))),
@@ -87,6 +90,12 @@ func reads() []Workload {
 		merges(workload("many keys at a time", before(tall), era(read(one(plan.GetMany, 0, 5, 16, 0), one(plan.GetMany, 1, 35, 9, 0))))),
 		workload("check", before(tall), era(task(plan.Check))),
 		workload("copy", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.Copy))),
+		workload("copy that looks for a map node again", before(tall), with(era(write(puts(0, 20, 9, 70)), task(plan.Copy)), func(e *plan.Era) {
+			e.Faults = []plan.Fault{{IO: 42, Kind: plan.Fail}} // the read of one
+		})),
+		workload("copy of a damaged file", before(tall), with(era(write(puts(0, 20, 9, 70)), task(plan.Copy)), func(e *plan.Era) {
+			e.Faults = []plan.Fault{{IO: 30, Kind: plan.FlipIO, Arg: 3}} // the read of the first pages
+		})),
 		merges(workload("copy of what the log has", before(long), era(write(puts(0, 0, 40, ofOwnLeaf)), write(puts(0, 500, 40, ofOwnLeaf)), task(plan.Copy)))),
 		workload("copy to a writer", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.WriteTo))),
 		workload("copy beside writers", before(tall), clients(task(plan.Copy), write(puts(0, 200, 30, 100)))),
@@ -117,6 +126,12 @@ func crowds() []Workload {
 		workload("writers and the length of the file", before(some), clients(write(one(plan.Put, 0, 5, 1, 60_000)), write(puts(0, 50, 20, ofOwnLeaf)), checkpoint(truncate))),
 		wide(workload("both files grow for two", before(some), clients(write(puts(0, 0, 30, inWide)), write(puts(0, 1000, 30, inWide)), write(puts(0, 3000, 30, inWide))))),
 		workload("close behind a writer", before(some), with(clients(write(puts(0, 0, 30, 60)), checkpoint(complete)), closeWith)),
+		workload("close before a writer that waits", before(some), with(clients(read(pause(6)), write(puts(0, 0, 3, 60), pause(20)), write(puts(0, 3, 1, 60))),
+			func(e *plan.Era) {
+				e.Clients[1].Tasks[0].Leave = true
+				e.Clients[0].Tasks = append(e.Clients[0].Tasks, task(plan.Close))
+				closeWith(e)
+			})),
 		workload("two closes", before(some), with(clients(write(puts(0, 0, 3, 60), pause(9)), task(plan.Close)), closeWith)),
 		workload("a commit is given up within the flush", before(some), with(clients(write(puts(0, 0, 1, 9))), func(e *plan.Era) {
 			e.Clients[0].Tasks[0].GiveUp = 9

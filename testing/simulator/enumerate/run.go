@@ -42,7 +42,7 @@ type Failure struct {
 // Run goes through the catalogue.
 func Run(o Options) *Report {
 	r := &Report{Cover: cover.Table{}}
-	e := &enumeration{o: o, report: r, work: make(chan Case, 64)}
+	e := &enumeration{o: o, report: r, work: make(chan Case, 64), wanted: map[wish]bool{}, leads: map[wish][]*Case{}}
 	var wg sync.WaitGroup
 	for range max(o.Workers, 1) {
 		wg.Go(e.worker)
@@ -54,6 +54,7 @@ func Run(o Options) *Report {
 	}
 	close(e.work)
 	wg.Wait()
+	e.rest()
 	return r
 }
 
@@ -63,6 +64,7 @@ type Size struct {
 	Waits, IOs   int
 	Cases        int // but for second cuts
 	Setup, Steps int // steps of the schedule: before the eras that are gone through, and in all
+	Eras         []world.Survey
 	Failed       error
 }
 
@@ -73,7 +75,7 @@ func List(only string) (list []Size) {
 			continue
 		}
 		res := world.Run(&w.Plan, world.Options{Survey: true, Cover: cover.Table{}})
-		s := Size{Workload: w.Name, Steps: res.Counts.Steps, Failed: res.Err}
+		s := Size{Workload: w.Name, Steps: res.Counts.Steps, Failed: res.Err, Eras: res.Eras[:min(len(res.Eras), len(w.Plan.Eras))]}
 		for i := range res.Eras {
 			switch era := &res.Eras[i]; {
 			case i >= len(w.Plan.Eras):
@@ -99,6 +101,7 @@ type enumeration struct {
 	work   chan Case
 	mu     sync.Mutex // guards report, and what follows
 	wanted map[wish]bool
+	leads  map[wish][]*Case // the first cases in which a state was waited in, and those in which it had I/O under way
 }
 
 // wish is an event in a state that is given to a worker.
@@ -156,7 +159,7 @@ func (e *enumeration) workload(w *Workload) {
 }
 
 // sameEagerly runs a workload so that no I/O is waited for, and compares: what is submitted and what the files hold in the end
-// must be the same. It can be for a single client, whom nobody comes between.
+// must be the same. It can be for a single client, whom nobody comes between, on a disk that works.
 func sameEagerly(w *Workload, eras []world.Survey) error {
 	p := w.Plan
 	p.Order = plan.Eager
@@ -166,7 +169,7 @@ func sameEagerly(w *Workload, eras []world.Survey) error {
 	}
 	for i := range p.Eras {
 		e := &p.Eras[i]
-		if !e.NoBackground || len(e.Clients) > 1 || e.CloseWith {
+		if !e.NoBackground || len(e.Clients) > 1 || e.CloseWith || len(e.Faults) > 0 {
 			return nil // and behind it the files may differ
 		}
 		if a, b := &eras[i], &res.Eras[i]; a.Trace != b.Trace && !w.Merges || a.Files != b.Files {
@@ -190,9 +193,6 @@ func (e *enumeration) mine(c *Case) bool {
 func (e *enumeration) wants(c *Case) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.wanted == nil {
-		e.wanted = map[wish]bool{}
-	}
 	wants := false
 	for _, s := range c.States {
 		if w := (wish{s, c.Event}); !e.wanted[w] {
@@ -215,19 +215,65 @@ func (e *enumeration) worker() {
 	}
 }
 
-// again runs what follows a cut in the recovery: of the first few images everything that can be done there is only the cuts; what
-// the states need comes on top.
+// again runs what follows a cut in the recovery: for the first few images the cuts there, for the first few of theirs; what the
+// states need comes on top.
 func (e *enumeration) again(c *Case) {
-	if p := c.Plan(); len(p.Eras[c.Era].Faults) == 0 || p.Eras[c.Era].Faults[0].Arg >= secondCuts {
+	if c.image >= secondCuts {
 		return
 	}
-	more, err := again(c)
+	more, err := next(c)
 	if err != nil {
 		return // run has told
 	}
 	for i := range more {
-		if (!e.o.States && more[i].Event == cover.Cut) || e.wants(&more[i]) {
-			e.run(&more[i])
+		m := &more[i]
+		if !e.o.States && m.Event == cover.Cut && m.image < secondCuts || e.wants(m) {
+			e.run(m)
+		}
+	}
+}
+
+// leads is how many cases are kept that led to a state.
+const leads = 4
+
+// lead notes which states a case led to.
+func (e *enumeration) lead(c *Case, t cover.Table) {
+	for s, n := range t {
+		for _, event := range []cover.Event{cover.Waited, cover.OnIO} {
+			if n[event] == 0 {
+				continue
+			}
+			list := append(e.leads[wish{s, event}], c)
+			slices.SortFunc(list, func(a, b *Case) int { return slices.Compare(a.order, b.order) })
+			e.leads[wish{s, event}] = list[:min(len(list), leads)]
+		}
+	}
+}
+
+// rest closes gaps of states that no workload enters as it is: it goes on with the cases that led to them.
+func (e *enumeration) rest() {
+	for range 3 { // a case on top of a case on top of a case
+		for _, g := range e.report.Cover.Gaps() {
+			lead := wish{g.State, cover.Waited}
+			if g.Event == cover.Failed || g.Event == cover.Cancelled {
+				lead.event = cover.OnIO
+			}
+			for _, c := range slices.Clone(e.leads[lead]) {
+				e.close(g, c)
+			}
+		}
+	}
+}
+
+// close runs the first thing on top of a case that closes a gap.
+func (e *enumeration) close(g cover.Gap, c *Case) {
+	more, err := next(c)
+	if err != nil {
+		return // run has told
+	}
+	for i := range more {
+		if m := &more[i]; m.Event == g.Event && slices.Contains(m.States, g.State) && e.report.Cover.Gap(g.State, g.Event) {
+			e.run(m)
 		}
 	}
 }
@@ -243,6 +289,7 @@ func (e *enumeration) run(c *Case) {
 	e.report.Cases++
 	e.report.Done[c.Event]++
 	e.report.Cover.Merge(table)
+	e.lead(c, table)
 	e.mu.Unlock()
 	if res.Err != nil {
 		e.failed(Failure{c.Workload, c.What, p, fmt.Errorf("%w\n%s", res.Err, res.Stack)})
