@@ -169,7 +169,7 @@ func sameEagerly(w *Workload, eras []world.Survey) error {
 	}
 	for i := range p.Eras {
 		e := &p.Eras[i]
-		if !e.NoBackground || len(e.Clients) > 1 || e.CloseWith || len(e.Faults) > 0 {
+		if !e.NoBackground || len(e.Clients) > 1 || e.Closes() || len(e.Faults) > 0 {
 			return nil // and behind it the files may differ
 		}
 		if a, b := &eras[i], &res.Eras[i]; a.Trace != b.Trace && !w.Merges || a.Files != b.Files {

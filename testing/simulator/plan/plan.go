@@ -53,6 +53,21 @@ type Era struct {
 	Steps   int `json:",omitempty"` // of the schedule until the power is cut, or the process dies
 }
 
+// Closes reports whether the database is closed while clients use it.
+func (e *Era) Closes() bool {
+	if e.CloseWith {
+		return true
+	}
+	for i := range e.Clients {
+		for j := range e.Clients[i].Tasks {
+			if e.Clients[i].Tasks[j].Kind == Close {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // End is how an era ends.
 type End string
 

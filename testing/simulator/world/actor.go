@@ -30,7 +30,8 @@ type actor struct {
 	rank    uint64         // of the schedule by priority
 	ended   bool
 
-	states []cover.State // in which its machines wait, if somebody wants to know
+	states    []cover.State // in which its machines wait, if somebody wants to know
+	operation int           // number of the one that it is in
 
 	ctx    context.Context // of a task whose calls block; else nil
 	cancel func()
@@ -68,6 +69,9 @@ func newActor(w *World, name string, body func(*actor)) *actor {
 func (a *actor) ready() bool {
 	return !a.ended && a.pause == 0 && (a.pending == nil || a.pending.Done())
 }
+
+// waiting reports whether the actor waits for something.
+func (a *actor) waiting() bool { return !a.ended && a.pending != nil && !a.pending.Done() }
 
 // turn lets the actor go on until it waits.
 func (a *actor) turn() {
@@ -113,6 +117,7 @@ func (a *actor) unblock() {
 
 // await steps an operation to its end. When the actor's time to give up comes it aborts the operation instead: errGivenUp.
 func await[T any](a *actor, what string, op *pawl.Op[T]) (value T, err error) {
+	a.operation++
 	if a.ctx != nil {
 		return op.Run(a.ctx)
 	}

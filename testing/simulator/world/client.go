@@ -233,7 +233,7 @@ func (w *World) excused(err error) bool {
 	case errors.Is(err, pawl.ErrSnapshotExpired):
 		return w.era.MaxHeldBytes > 0
 	case errors.Is(err, pawl.ErrClosed):
-		return w.era.CloseWith
+		return w.era.Closes()
 	case errors.Is(err, pawl.ErrReadOnly):
 		return w.era.ReadOnly
 	case errors.Is(err, pawl.ErrCorrupt), errors.Is(err, pawl.ErrNotDatabase), errors.Is(err, pawl.ErrVersion),

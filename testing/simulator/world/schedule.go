@@ -146,7 +146,7 @@ func (w *World) run(a *actor) {
 func (w *World) early() {
 	var waiting []*actor
 	for _, a := range w.actors {
-		if !a.ended && a.pending != nil && !a.pending.Done() {
+		if a.waiting() {
 			waiting = append(waiting, a)
 		}
 	}

@@ -1,6 +1,8 @@
 package world
 
 import (
+	"slices"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/pawldb/pawl/io"
@@ -65,24 +67,54 @@ func (w *World) waits(a *actor, op any) (kind plan.ActKind) {
 	return kind
 }
 
+// owner is whose I/O one is: an actor's, for one of its operations.
+type owner struct {
+	actor     *actor
+	operation int
+}
+
 // submitted notes who has submitted an I/O: the one who has the turn, or the one whose I/O has just ended and sets off another.
 func (w *World) submitted(op *io.Op) {
-	if w.owners != nil {
-		w.owners[op] = w.current
+	if w.owners != nil && w.current != nil {
+		w.owners[op] = owner{w.current, w.current.operation}
 	}
+}
+
+// waits reports whether the operation that has submitted an I/O waits still.
+func (o owner) waits() bool {
+	return o.actor != nil && o.actor.waiting() && o.actor.operation == o.operation
+}
+
+// statesFor appends the states of the machines that wait for an I/O: those of the operation that has submitted it or, if that was
+// given up, of those that wait for I/O and have none of their own: they carry on what it has left.
+func (w *World) statesFor(op *io.Op, list []cover.State) []cover.State {
+	if o := w.owners[op]; o.waits() {
+		return append(list, o.actor.states...)
+	}
+	for _, a := range w.actors {
+		if a.waiting() && a.pending.Kind() != io.KindYield && a.pending.Kind() != io.KindTimer && !w.hasOwn(a) {
+			list = append(list, a.states...)
+		}
+	}
+	return list
+}
+
+// hasOwn reports whether an actor's operation has I/O under way.
+func (w *World) hasOwn(a *actor) bool {
+	return slices.ContainsFunc(w.disk.Queue(), func(op *io.Op) bool { return w.owners[op] == owner{a, a.operation} })
 }
 
 // ends lets an I/O get on, and notes in which states the one who submitted it waits.
 func (w *World) ends(op *io.Op) {
 	number, name, images := w.disk.Number(op), op.Name(), 0
 	var states []cover.State
-	if a := w.owners[op]; a != nil && !a.ended && a.pending != nil && !a.pending.Done() {
-		states = append(states, a.states...)
+	if w.owners != nil {
+		states = w.statesFor(op, nil)
 	}
 	if w.opts.Survey {
 		images = w.disk.Images()
 	}
-	w.current = w.owners[op]
+	w.current = w.owners[op].actor
 	struck := w.disk.Step(op)
 	w.current = nil
 	if w.opts.Survey {

@@ -37,6 +37,9 @@ func (w *World) openBody(a *actor) {
 		if w.disk.Lied() {
 			return
 		}
+		for errors.Is(err, errGivenUp) && len(w.disk.Queue()) > 0 {
+			a.idle(maxSteps) // till then the file's lock is not free: nobody has waited for the close of what was given up
+		}
 	}
 	disk.Violate("the database can't be opened on a disk that works again")
 }

@@ -43,16 +43,16 @@ type World struct {
 	era       *plan.Era
 	db        *pawl.DB
 	actors    []*actor
-	current   *actor            // that has the turn
-	owners    map[*io.Op]*actor // of I/Os, if somebody wants to know
-	haste     uint64            // how often the disk gets on, of 256
-	ranks     []int             // PCT: steps at which the running one falls behind
-	least     uint64            // of the priorities that were given
-	onlyFull  bool              // every commit of the era so far was durable before it was visible
-	unsafe    bool              // the last era did not end with a close
-	cancelled bool              // a context ended
-	last      bool              // the era that only looks at what is there
-	copies    int               // made so far
+	current   *actor           // that has the turn
+	owners    map[*io.Op]owner // of I/Os, if somebody wants to know
+	haste     uint64           // how often the disk gets on, of 256
+	ranks     []int            // PCT: steps at which the running one falls behind
+	least     uint64           // of the priorities that were given
+	onlyFull  bool             // every commit of the era so far was durable before it was visible
+	unsafe    bool             // the last era did not end with a close
+	cancelled bool             // a context ended
+	last      bool             // the era that only looks at what is there
+	copies    int              // made so far
 	stepLimit int
 	steps     int // of the era
 	waited    int // waits of the era
@@ -69,7 +69,7 @@ func Run(p *plan.Plan, o Options) (res Result) {
 	w.disk = disk.New(io.NewMemory(io.MemoryConfig{Manual: true, Seed: p.Seed}), p.Order, rand.New(rand.NewPCG(p.Seed, 3)))
 	w.disk.Log = o.Log
 	if o.Survey || o.Cover != nil {
-		w.owners = map[*io.Op]*actor{}
+		w.owners = map[*io.Op]owner{}
 		w.disk.OnSubmit = w.submitted
 	}
 	defer func() {
