@@ -298,16 +298,41 @@ func CrashImageCount(changes int) int {
 // goroutines, nor changed, until the enumeration ends.
 func (m *Memory) CrashImages(seed uint64) iter.Seq2[Survivors, *Memory] {
 	return func(yield func(Survivors, *Memory) bool) {
+		for s := range m.survivors(seed) {
+			if !yield(s, m.crashWith(s)) {
+				return
+			}
+		}
+	}
+}
+
+// CrashImage returns one of the images of CrashImages, by its number there; nil if there are not so many.
+func (m *Memory) CrashImage(seed uint64, number int) *Memory {
+	for s := range m.survivors(seed) {
+		if number--; number < 0 {
+			return m.crashWith(s)
+		}
+	}
+	return nil
+}
+
+// crashWith returns the Memory that a choice leaves.
+func (m *Memory) crashWith(s Survivors) *Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.crash(s.Changes, func(i int, _ Change) bool { return s.Kept[i] })
+}
+
+// survivors enumerates the choices of CrashImages.
+func (m *Memory) survivors(seed uint64) iter.Seq[Survivors] {
+	return func(yield func(Survivors) bool) {
 		changes := m.Unsynced()
 		s := Survivors{Changes: changes, Kept: make([]bool, len(changes))}
 		try := func(kept func(i int) bool) bool {
 			for i := range s.Kept {
 				s.Kept[i] = kept(i)
 			}
-			m.mu.Lock()
-			after := m.crash(changes, func(i int, _ Change) bool { return s.Kept[i] })
-			m.mu.Unlock()
-			return yield(s, after)
+			return yield(s)
 		}
 		n := len(changes)
 		if n <= crashSubsets {

@@ -32,7 +32,8 @@ type Disk struct {
 	Counts   Counts
 
 	order  plan.Order
-	auto   bool // I/Os end at once, whatever the order
+	auto   bool      // I/Os end at once, whatever the order
+	source *rand.PCG // of rng
 	rng    *rand.Rand
 	hash   xxhash.Digest
 	orders xxhash.Digest // of what was submitted in the era
@@ -65,8 +66,8 @@ type again struct {
 
 // New returns a disk with the content of m, which is nobody else's. Its I/Os end in the order of calls of Step, in Eager order
 // most of them by themselves.
-func New(m *io.Memory, order plan.Order, rng *rand.Rand) *Disk {
-	d := &Disk{Memory: m, order: order, rng: rng, cut: -1, Counts: Counts{Faults: map[plan.FaultKind]int{}}}
+func New(m *io.Memory, order plan.Order, source *rand.PCG) *Disk {
+	d := &Disk{Memory: m, order: order, source: source, rng: rand.New(source), cut: -1, Counts: Counts{Faults: map[plan.FaultKind]int{}}}
 	d.hash.Reset()
 	d.orders.Reset()
 	d.attach(m)
@@ -156,14 +157,12 @@ func (d *Disk) CutAs(number int64) { d.cut, d.cutDue = number, true }
 func (d *Disk) Cut() {
 	if d.cutDue {
 		d.cutDue = false
-		at := d.cut
-		for _, m := range d.CrashImages(d.cutSeed()) {
-			if at--; at < 0 {
-				d.attach(m)
-				return
-			}
+		m := d.CrashImage(d.cutSeed(), int(d.cut))
+		if m == nil {
+			Violate("there are no survivors of number %d", d.cut)
 		}
-		Violate("there are no survivors of number %d", d.cut)
+		d.attach(m)
+		return
 	}
 	changes := d.Unsynced()
 	kept := make([]bool, len(changes))

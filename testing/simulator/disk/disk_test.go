@@ -12,7 +12,7 @@ import (
 
 // open returns a disk and a file on it that can be written.
 func open(t *testing.T, order plan.Order, name string) (*Disk, io.File) {
-	d := New(io.NewMemory(), order, rand.New(rand.NewPCG(1, 1)))
+	d := New(io.NewMemory(), order, rand.NewPCG(1, 1))
 	var c io.Completion
 	o := io.Opening{Path: name, Flag: io.OpenWrite | io.OpenCreate, Mode: 0o600}
 	d.Open(&c, &o)

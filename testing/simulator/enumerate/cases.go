@@ -17,6 +17,7 @@ type Case struct {
 	Event    cover.Event
 	States   []cover.State // that are in it there
 	plan     *plan.Plan    // of the workload
+	start    *world.Start  // of its era, or one before: up to there it is as the workload
 	change   func(p *plan.Plan)
 	image    int   // of a cut at an I/O
 	order    []int // of its workload, its own in that, and so on if it follows another case
@@ -37,7 +38,8 @@ const forGood = 1 << 30
 const secondCuts = 3
 
 // cases returns what is to be done at the points of a workload, but for second cuts.
-func cases(w *Workload, eras []world.Survey) (list []Case) {
+func cases(w *Workload, res *world.Result) (list []Case) {
+	eras := res.Eras
 	for e := range w.Plan.Eras {
 		if w.Plan.Eras[e].Quiet {
 			continue
@@ -80,7 +82,7 @@ func cases(w *Workload, eras []world.Survey) (list []Case) {
 			if at.Name == "read" || at.Name == "write" {
 				fault(cover.Waited, plan.Fault{Kind: plan.Short})
 			}
-			for _, image := range spread(at.Images) {
+			for image := range at.Images {
 				fault(cover.Cut, plan.Fault{Kind: plan.Cut, Arg: int64(image)})
 			}
 			list = append(list, Case{
@@ -94,24 +96,8 @@ func cases(w *Workload, eras []world.Survey) (list []Case) {
 		}
 	}
 	for i := range list {
+		list[i].start = world.StartOf(list[i].Era, res.Starts)
 		list[i].order = append(slices.Clip(w.order), i)
-	}
-	return list
-}
-
-// images is how many images of a power cut are looked at, at a point.
-const images = 24
-
-// spread returns so many numbers below n, evenly spread, the first and the last among them.
-func spread(n int) (list []int) {
-	if n <= images {
-		for i := range n {
-			list = append(list, i)
-		}
-		return list
-	}
-	for i := range images {
-		list = append(list, i*(n-1)/(images-1))
 	}
 	return list
 }
@@ -144,7 +130,7 @@ func (c *Case) behind() *plan.Plan {
 // next returns what can be done on top of a case, once it has run as it is: in the recovery alone if it cuts the power.
 func next(c *Case) ([]Case, error) {
 	w := Workload{Name: c.Workload + ", " + c.What, Plan: *c.behind(), order: c.order}
-	res := world.Run(&w.Plan, world.Options{Survey: true, Cover: cover.Table{}})
+	res := world.Run(&w.Plan, world.Options{Survey: true, Cover: cover.Table{}, Keep: true, From: c.start})
 	if res.Err != nil {
 		return nil, res.Err
 	}
@@ -153,5 +139,5 @@ func next(c *Case) ([]Case, error) {
 			w.Plan.Eras[i].Quiet = true
 		}
 	}
-	return cases(&w, res.Eras), nil
+	return cases(&w, &res), nil
 }

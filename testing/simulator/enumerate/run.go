@@ -54,7 +54,9 @@ func Run(o Options) *Report {
 	}
 	close(e.work)
 	wg.Wait()
-	e.rest()
+	if o.Shards <= 1 && o.Only == "" {
+		e.rest()
+	}
 	return r
 }
 
@@ -87,7 +89,7 @@ func List(only string) (list []Size) {
 			}
 		}
 		if res.Err == nil {
-			s.Cases = len(cases(&w, res.Eras))
+			s.Cases = len(cases(&w, &res))
 		}
 		list = append(list, s)
 	}
@@ -127,7 +129,7 @@ func (e *enumeration) stopped() bool {
 // workload gives all cases of a workload to the workers.
 func (e *enumeration) workload(w *Workload) {
 	table := cover.Table{}
-	res := world.Run(&w.Plan, world.Options{Survey: true, Cover: table})
+	res := world.Run(&w.Plan, world.Options{Survey: true, Cover: table, Keep: true})
 	e.mu.Lock()
 	e.report.Workloads++
 	e.report.Cover.Merge(table)
@@ -146,7 +148,7 @@ func (e *enumeration) workload(w *Workload) {
 			e.report.Points += len(res.Eras[i].Waits) + len(res.Eras[i].IOs)
 		}
 	}
-	for _, c := range cases(w, res.Eras) {
+	for _, c := range cases(w, &res) {
 		if e.stopped() {
 			return
 		}
@@ -284,7 +286,7 @@ func (e *enumeration) run(c *Case) {
 	if c.Event == cover.Cut {
 		p.Eras = slices.Clone(p.Eras[:c.Era+1])
 	}
-	res := world.Run(p, world.Options{Cover: table})
+	res := world.Run(p, world.Options{Cover: table, From: c.start})
 	e.mu.Lock()
 	e.report.Cases++
 	e.report.Done[c.Event]++

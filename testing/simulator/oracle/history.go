@@ -16,6 +16,13 @@ type History struct {
 // NewHistory returns the history of an empty database.
 func NewHistory() *History { return &History{states: []*Bucket{{}}} }
 
+// Clone returns a history that goes on by itself. The two share the states that there are.
+func (h *History) Clone() *History {
+	c := *h
+	c.states = append([]*Bucket(nil), h.states...)
+	return &c
+}
+
 // Last returns the newest commit that was offered.
 func (h *History) Last() uint64 { return h.first + uint64(len(h.states)) - 1 }
 

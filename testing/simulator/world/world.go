@@ -21,6 +21,7 @@ type Result struct {
 	Sum    uint64 // hash of the trace
 	Counts Counts
 	Eras   []Survey // with Options.Survey
+	Starts []*Start // with Options.Keep
 }
 
 // Options is what a caller of Run wants to know.
@@ -28,11 +29,14 @@ type Options struct {
 	Log    func(format string, args ...any) // is told what happens; nil: nobody listens
 	Survey bool                             // Result.Eras is made
 	Cover  cover.Table                      // counts the states of machines; nil: nobody does
+	Keep   bool                             // Result.Starts is made, one an era
+	From   *Start                           // where to begin; nil: at the beginning
 }
 
 // World is a run under way.
 type World struct {
 	plan   *plan.Plan
+	source *rand.PCG // of rng
 	rng    *rand.Rand
 	disk   *disk.Disk
 	hist   *oracle.History
@@ -65,8 +69,15 @@ const path = "db"
 
 // Run runs a plan.
 func Run(p *plan.Plan, o Options) (res Result) {
-	w := &World{plan: p, rng: rand.New(rand.NewPCG(p.Seed, 2)), hist: oracle.NewHistory(), log: o.Log, opts: o}
-	w.disk = disk.New(io.NewMemory(io.MemoryConfig{Manual: true, Seed: p.Seed}), p.Order, rand.New(rand.NewPCG(p.Seed, 3)))
+	var w *World
+	first := 0
+	if o.From != nil {
+		w, first = o.From.from(p, o), o.From.era
+	} else {
+		w = &World{plan: p, source: rand.NewPCG(p.Seed, 2), hist: oracle.NewHistory(), log: o.Log, opts: o}
+		w.rng = rand.New(w.source)
+		w.disk = disk.New(io.NewMemory(io.MemoryConfig{Manual: true, Seed: p.Seed}), p.Order, rand.NewPCG(p.Seed, 3))
+	}
 	w.disk.Log = o.Log
 	if o.Survey || o.Cover != nil {
 		w.owners = map[*io.Op]owner{}
@@ -90,7 +101,10 @@ func Run(p *plan.Plan, o Options) (res Result) {
 			w.silently(a.drop)
 		}
 	}()
-	for i := range p.Eras {
+	for i := first; i < len(p.Eras); i++ {
+		if o.Keep {
+			res.Starts = append(res.Starts, w.keep(i))
+		}
 		w.runEra(i, &p.Eras[i])
 	}
 	w.last = true
