@@ -28,6 +28,10 @@ func (c *command) enumeration() int {
 	}
 	began := time.Now()
 	r := enumerate.Run(o)
+	whole := o.Shards <= 1 && o.Only == ""
+	if c.coverage && whole {
+		fmt.Printf("%s\n", r.Cover)
+	}
 	fmt.Printf("%d workloads, %d points, %d cases in %.1f s, %d left out\n", r.Workloads, r.Points, r.Cases,
 		time.Since(began).Seconds(), r.Skipped.Load())
 	for event := range cover.Events {
@@ -35,10 +39,11 @@ func (c *command) enumeration() int {
 	}
 	fmt.Println()
 	gaps := r.Cover.Gaps()
-	if c.coverage {
-		fmt.Print(r.Cover)
-	} else {
-		fmt.Printf("%d times a state has not met an event; -coverage shows them\n", len(gaps))
+	if whole {
+		fmt.Printf("%d states, %d gaps\n", len(cover.Universe), len(gaps))
+		for _, g := range gaps {
+			fmt.Println("FAILED: gap:", g)
+		}
 	}
 	for i, f := range r.Failures {
 		if i == 0 {
@@ -47,7 +52,7 @@ func (c *command) enumeration() int {
 		}
 		fmt.Printf("FAILED too: %s: %s: %.300v\n", f.Workload, f.What, f.Err)
 	}
-	if len(r.Failures) > 0 {
+	if len(r.Failures) > 0 || whole && len(gaps) > 0 {
 		return 1
 	}
 	fmt.Println("clean")

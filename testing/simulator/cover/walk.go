@@ -3,6 +3,7 @@ package cover
 import (
 	"reflect"
 	"strings"
+	"sync"
 )
 
 // State is a state of a machine: a value of the type of its field state.
@@ -53,18 +54,20 @@ func (w *walker) walk(v reflect.Value) {
 			w.walk(v.Elem())
 		}
 	case reflect.Pointer:
-		if !v.IsNil() && ours(v.Type().Elem()) && !w.seen[v.Pointer()] {
+		if !v.IsNil() && kindOf(v.Type().Elem()).ours && !w.seen[v.Pointer()] {
 			w.seen[v.Pointer()] = true
 			w.walk(v.Elem())
 		}
 	case reflect.Slice, reflect.Array:
-		if e := v.Type().Elem(); ours(e) || e.Kind() == reflect.Pointer && ours(e.Elem()) {
-			for i := range v.Len() {
-				w.walk(v.Index(i))
-			}
+		e := v.Type().Elem()
+		if e.Kind() == reflect.Pointer {
+			e = e.Elem()
+		}
+		for i := 0; kindOf(e).ours && i < v.Len(); i++ {
+			w.walk(v.Index(i))
 		}
 	case reflect.Struct:
-		if ours(v.Type()) && !v.IsZero() { // else a machine that was not begun
+		if kindOf(v.Type()).ours && !v.IsZero() { // else a machine that was not begun
 			w.machine(v)
 		}
 	}
@@ -72,8 +75,9 @@ func (w *walker) walk(v reflect.Value) {
 
 // machine appends the state of a machine, or of what may be a part of one, and goes on with its fields.
 func (w *walker) machine(v reflect.Value) {
-	w.list = append(w.list, stateOf(v)...)
-	switch v.Type().String() {
+	k := kindOf(v.Type())
+	w.list = append(w.list, k.stateIn(v)...)
+	switch k.name {
 	case "wal.Wait": // its neighbours in the list are others
 		w.flush(v)
 		return
@@ -82,28 +86,76 @@ func (w *walker) machine(v reflect.Value) {
 	case "pawl.delTask":
 		w.kept(v, "del")
 	}
-	for i := range v.NumField() {
+	for _, i := range k.parts {
 		w.walk(v.Field(i))
 	}
 }
 
-// ours reports whether a struct type can be a part of a machine.
-func ours(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && strings.HasPrefix(t.PkgPath(), "github.com/pawldb/pawl") &&
-		t.PkgPath() != "github.com/pawldb/pawl/io" && !holders[t.String()]
+// kind is what is to be known of a struct type.
+type kind struct {
+	name  string
+	ours  bool  // it can be a part of a machine
+	parts []int // fields that can hold machines
+	state int   // the field that says in which state a machine is; -1: it has none
+	typ   string
+	waits bool // it is a machine without a state: it has a single wait, unless it only wraps another one
 }
 
-// stateOf returns the state of the machine in v, by its own field and not by that of a part of it. One that keeps none has a single
-// wait, unless it only wraps another one.
-func stateOf(v reflect.Value) []State {
-	own, has := v.Type().FieldByName("state")
-	if f := v.FieldByName("state"); has && len(own.Index) == 1 && f.Kind() == reflect.Uint8 && strings.HasSuffix(f.Type().Name(), "State") {
-		return []State{{f.Type().String(), f.Uint()}}
+// kinds holds what kindOf has found out, by reflect.Type.
+var kinds sync.Map
+
+// kindOf looks at a struct type. What is no struct is nobody's.
+func kindOf(t reflect.Type) *kind {
+	if k, ok := kinds.Load(t); ok {
+		return k.(*kind)
 	}
-	if _, steps := reflect.PointerTo(v.Type()).MethodByName("Step"); !steps || strings.Contains(v.Type().Name(), "[") {
-		return nil
+	k := &kind{name: t.String(), state: -1}
+	k.ours = t.Kind() == reflect.Struct && strings.HasPrefix(t.PkgPath(), "github.com/pawldb/pawl") &&
+		t.PkgPath() != "github.com/pawldb/pawl/io" && !holders[k.name]
+	if k.ours {
+		k.look(t)
 	}
-	return []State{{v.Type().String(), 0}}
+	kinds.Store(t, k)
+	return k
+}
+
+// look finds the state and the parts. A state counts by a field of its own, not by that of a part.
+func (k *kind) look(t reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Name == "state" && f.Type.Kind() == reflect.Uint8 && strings.HasSuffix(f.Type.Name(), "State") {
+			k.state, k.typ = i, f.Type.String()
+		}
+		if holds(f.Type) {
+			k.parts = append(k.parts, i)
+		}
+	}
+	_, steps := reflect.PointerTo(t).MethodByName("Step")
+	k.waits = steps && !strings.Contains(t.Name(), "[")
+}
+
+// holds reports whether a field's type can hold a machine.
+func holds(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Pointer:
+		return t.Elem().Kind() == reflect.Struct // looked at when there is one: types can refer to themselves
+	case reflect.Slice, reflect.Array:
+		return t.Elem().Kind() == reflect.Struct || t.Elem().Kind() == reflect.Pointer && t.Elem().Elem().Kind() == reflect.Struct
+	}
+	return t.Kind() == reflect.Struct
+}
+
+// stateIn returns the state of the machine in v.
+func (k *kind) stateIn(v reflect.Value) []State {
+	switch {
+	case k.state >= 0:
+		return []State{{k.typ, v.Field(k.state).Uint()}}
+	case k.waits:
+		return []State{{k.name, 0}}
+	}
+	return nil
 }
 
 // kept goes on with a machine that the write transaction of an operation keeps for all operations of a kind.
@@ -116,6 +168,7 @@ func (w *walker) kept(task reflect.Value, machine string) {
 func (w *walker) flush(wait reflect.Value) {
 	log := wait.FieldByName("log").Elem()
 	if log.IsValid() && wait.CanAddr() && log.FieldByName("leader").Pointer() == wait.Addr().Pointer() {
-		w.list = append(w.list, stateOf(log.FieldByName("flush"))...)
+		flush := log.FieldByName("flush")
+		w.list = append(w.list, kindOf(flush.Type()).stateIn(flush)...)
 	}
 }
