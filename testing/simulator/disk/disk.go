@@ -109,6 +109,22 @@ func (d *Disk) Automatically(fn func()) {
 	fn()
 }
 
+// Replace puts a file in place of another one, durably, at a moment when nobody uses them.
+func (d *Disk) Replace(name string, content []byte) {
+	d.Automatically(func() {
+		d.SetBytes(name, content)
+		d.SyncDir(new(io.Completion), name)
+	})
+}
+
+// Delete removes a file in the same way. There need not be one.
+func (d *Disk) Delete(name string) {
+	d.Automatically(func() {
+		d.Remove(new(io.Completion), name)
+		d.SyncDir(new(io.Completion), name)
+	})
+}
+
 // number returns the number in its era of an I/O.
 func (d *Disk) number(index uint64) int { return int(index - d.base) }
 

@@ -23,6 +23,12 @@ func (h *History) Clone() *History {
 	return &c
 }
 
+// Only forgets all but commit seq, which is promised: the history of a copy.
+func (h *History) Only(seq uint64) {
+	h.states, h.first = []*Bucket{h.At(seq)}, seq
+	h.safe, h.alive, h.seen = seq, seq, seq
+}
+
 // Last returns the newest commit that was offered.
 func (h *History) Last() uint64 { return h.first + uint64(len(h.states)) - 1 }
 

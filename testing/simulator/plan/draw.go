@@ -111,6 +111,9 @@ func (d *drawer) era() Era {
 			e.MaxSize = 512<<10 + d.Int64N(1<<20)
 		}
 	}
+	if len(d.p.Eras) > 0 && d.IntN(10) == 0 {
+		e.Tamper = d.tamper()
+	}
 	clients := 1 + d.IntN(6)
 	if d.profile == Crowd {
 		clients = 4 + d.IntN(29)
@@ -152,6 +155,26 @@ func (d *drawer) end(e *Era) {
 	default:
 		e.Steps = 200 + d.IntN(4000)
 	}
+}
+
+// tamper draws what is done to the files.
+func (d *drawer) tamper() *Tamper {
+	t := &Tamper{
+		Kind: []TamperKind{TamperMissing, TamperOlder, TamperOlder, TamperForeign, TamperGarbage}[d.IntN(5)],
+		File: []TamperFile{TamperDB, TamperLog, TamperBoth}[d.IntN(3)],
+	}
+	switch t.Kind {
+	case TamperOlder:
+		t.Back = d.IntN(len(d.p.Eras))
+	case TamperForeign:
+		t.Back, t.File = d.IntN(4), TamperDB
+	case TamperGarbage:
+		t.Back, t.Size = d.IntN(1000), d.IntN(3*d.p.PageSize)
+		if d.IntN(2) == 0 {
+			t.Size = d.IntN(1 << 18)
+		}
+	}
+	return t
 }
 
 // task draws a task.

@@ -1,6 +1,9 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Plan is one run: a row of eras on one disk, each from an open to a close, a power cut or the death of the process.
 type Plan struct {
@@ -46,6 +49,7 @@ type Era struct {
 	CloseWith       bool  `json:",omitempty"` // the close begins with the clients
 	Quiet           bool  `json:",omitempty"` // it only prepares the next ones: enumerations leave it alone
 
+	Tamper  *Tamper `json:",omitempty"` // before the open
 	Clients []Client
 	Faults  []Fault `json:",omitempty"`
 	Acts    []Act   `json:",omitempty"`
@@ -66,6 +70,40 @@ func (e *Era) Closes() bool {
 		}
 	}
 	return false
+}
+
+// Tamper is what is done to the files between two opens. An open may refuse them by an error that says so; then they are put back.
+type Tamper struct {
+	Kind TamperKind
+	File TamperFile
+	Back int `json:",omitempty"` // older: so many eras before the last one; foreign: number of the copy; garbage: which
+	Size int `json:",omitempty"` // of garbage, in bytes
+}
+
+// TamperKind is what is done.
+type TamperKind string
+
+// The kinds of tampering.
+const (
+	TamperMissing TamperKind = "missing" // it is gone
+	TamperOlder   TamperKind = "older"   // it is as it was before an earlier era
+	TamperForeign TamperKind = "foreign" // it is another database's, a copy of an earlier state
+	TamperGarbage TamperKind = "garbage" // it is not a database's at all
+)
+
+// TamperFile is to which file.
+type TamperFile string
+
+// The files.
+const (
+	TamperDB   TamperFile = "db"
+	TamperLog  TamperFile = "log"
+	TamperBoth TamperFile = "both"
+)
+
+// Tampers reports whether files are tampered with.
+func (p *Plan) Tampers() bool {
+	return slices.ContainsFunc(p.Eras, func(e Era) bool { return e.Tamper != nil })
 }
 
 // End is how an era ends.

@@ -59,6 +59,11 @@ func (w *World) copyTask(a *actor) {
 			disk.Violate("%s: %v", name, err)
 		}
 		w.verifyCopy(content, state)
+		if w.plan.Tampers() {
+			made := &files{content: map[string][]byte{path: content}, hist: w.hist.Clone()}
+			made.hist.Only(tx.Seq())
+			w.made = append(w.made, made)
+		}
 	})
 }
 

@@ -16,6 +16,7 @@ type Counts struct {
 	Cuts, Dirty                 int // power cuts, and those while something was not synced
 	InOpen                      int // of these, inside of an open
 	Kills                       int
+	Tampered, Refused           int // eras before which the files were, and opens that noticed
 	Unknown                     int // commits that might be there or not
 	Errors                      int // operations that failed, as they may
 	GivenUp                     int
@@ -36,6 +37,8 @@ func (c *Counts) Add(o Counts) {
 	c.Dirty += o.Dirty
 	c.InOpen += o.InOpen
 	c.Kills += o.Kills
+	c.Tampered += o.Tampered
+	c.Refused += o.Refused
 	c.Unknown += o.Unknown
 	c.Errors += o.Errors
 	c.GivenUp += o.GivenUp
@@ -56,6 +59,7 @@ func (c Counts) String() string {
 	fmt.Fprintf(&b, "%d opens, %d commits, %d checkpoints\n", c.Opens, c.Commits, c.Checkpoints)
 	fmt.Fprintf(&b, "%d crashes: %d power cuts (%d while something was not synced, %d inside of an open), %d deaths of the process\n",
 		c.Cuts+c.Kills, c.Cuts, c.Dirty, c.InOpen, c.Kills)
+	fmt.Fprintf(&b, "files tampered with %d times, refused %d times\n", c.Tampered, c.Refused)
 	fmt.Fprintf(&b, "%d operations given up, %d failed as they may, %d commits of unknown outcome\n", c.GivenUp, c.Errors, c.Unknown)
 	var kinds []string
 	for kind := range c.Faults {

@@ -16,8 +16,8 @@ import (
 // openBody opens the database; if an I/O was made to fail it tries again, in the end on a disk that works.
 func (w *World) openBody(a *actor) {
 	w.db = nil
-	for try := range 4 {
-		if try == 3 {
+	for try := range 5 {
+		if try == 4 {
 			w.disk.Heal()
 			w.disk.SetCapacity(0)
 		}
@@ -26,6 +26,9 @@ func (w *World) openBody(a *actor) {
 		if err == nil {
 			w.db = db
 			return
+		}
+		if w.refusal(err) {
+			continue
 		}
 		if errors.Is(err, fs.ErrNotExist) && w.era.ReadOnly && w.hist.Last() == 0 {
 			return
@@ -112,6 +115,7 @@ func (w *World) crash(during string) {
 		}
 		w.disk.Cut()
 		w.hist.PowerCut()
+		w.tampered.powerCut()
 	}
 	for _, a := range w.actors {
 		a.drop()
@@ -130,7 +134,7 @@ func (w *World) verifyNow() {
 		disk.Violate("begin after open: %v", err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	least := w.hist.Alive()
+	least := w.timeline(tx)
 	if w.disk.Lied() {
 		least = 0
 	}

@@ -56,6 +56,9 @@ type World struct {
 	unsafe    bool             // the last era did not end with a close
 	cancelled bool             // a context ended
 	last      bool             // the era that only looks at what is there
+	older     []*files         // of the eras before, if the plan brings them back
+	made      []*files         // copies
+	tampered  *tampering       // with the files of this era
 	copies    int              // made so far
 	stepLimit int
 	steps     int // of the era
@@ -148,6 +151,8 @@ func (w *World) runEra(i int, e *plan.Era) {
 	}
 
 	w.actors = nil
+	w.keepFiles()
+	w.tamper(e.Tamper)
 	w.add("open", w.openBody)
 	if w.loop() {
 		w.crash("open")
