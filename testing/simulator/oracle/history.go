@@ -55,6 +55,16 @@ func (h *History) At(seq uint64) *Bucket {
 	return h.states[seq-h.first]
 }
 
+// Between returns the states after the commits of a range.
+func (h *History) Between(from, to uint64) (states []*Bucket) {
+	for seq := from; seq <= to; seq++ {
+		if state := h.At(seq); state != nil {
+			states = append(states, state)
+		}
+	}
+	return states
+}
+
 // Begin returns a transaction whose commit will have the number seq. If that was offered before, that commit never came about:
 // it failed, was given up, or had changed nothing.
 func (h *History) Begin(seq uint64) (*Tx, error) {

@@ -191,6 +191,8 @@ func (d *drawer) task(readOnly bool) Task {
 		t.Kind = Copy
 	case n < 27:
 		t.Kind = Check
+	case n < 28:
+		t.Kind = []TaskKind{WriteTo, Compact, OpenAgain}[d.IntN(3)]
 	}
 	if d.IntN(12) == 0 {
 		t.GiveUp = 1 + d.IntN(6)

@@ -41,8 +41,17 @@ func (w *World) clientBody(a *actor, c *plan.Client) {
 		default:
 			disk.Violate("unknown task %q", t.Kind)
 		}
+		w.bounded()
 	}
 	a.giveUp = 0
+}
+
+// bounded checks that the memory that the database accounts for is within what it may have: CacheSize, half of it more for what a
+// transaction is in the middle of, and a little for the smallest caches.
+func (w *World) bounded() {
+	if s := w.db.Stats(); s.CacheBytes > s.CacheLimit+s.CacheLimit/2+64<<10 {
+		disk.Violate("%d bytes are in memory, %d of them changed pages; CacheSize is %d", s.CacheBytes, s.DirtyBytes, s.CacheLimit)
+	}
 }
 
 // session is a transaction and what it must see.

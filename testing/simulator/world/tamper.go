@@ -58,8 +58,8 @@ func (w *World) tamper(t *plan.Tamper) {
 		for _, name := range names {
 			w.disk.Delete(name)
 		}
-		if _, was := now.content[logPath]; t.File == plan.TamperBoth || t.File == plan.TamperDB && !was {
-			w.tampered.may = []*files{{hist: oracle.NewHistory()}} // nothing is left, so it is a new database
+		if t.File != plan.TamperLog {
+			w.tampered.may = []*files{{hist: oracle.NewHistory()}} // a new database, unless a log that is left holds a commit
 		}
 	case plan.TamperOlder:
 		old := w.older[max(0, len(w.older)-2-t.Back)]

@@ -16,8 +16,8 @@ import (
 // openBody opens the database; if an I/O was made to fail it tries again, in the end on a disk that works.
 func (w *World) openBody(a *actor) {
 	w.db = nil
-	for try := range 5 {
-		if try == 4 {
+	for try := 0; try < 4; try++ {
+		if try == 3 {
 			w.disk.Heal()
 			w.disk.SetCapacity(0)
 		}
@@ -28,6 +28,7 @@ func (w *World) openBody(a *actor) {
 			return
 		}
 		if w.refusal(err) {
+			try-- // of files that are right again
 			continue
 		}
 		if errors.Is(err, fs.ErrNotExist) && w.era.ReadOnly && w.hist.Last() == 0 {
@@ -156,8 +157,8 @@ func (w *World) verifyNow() {
 	w.checkReport(report, state)
 }
 
-// verifyCopy opens a copy and compares it.
-func (w *World) verifyCopy(content []byte, state *oracle.Bucket) {
+// verifyCopy opens a copy and compares it: it holds one of some states.
+func (w *World) verifyCopy(content []byte, states ...*oracle.Bucket) {
 	const name = "copy"
 	m := io.NewMemory()
 	m.SetBytes(name, content)
@@ -167,7 +168,14 @@ func (w *World) verifyCopy(content []byte, state *oracle.Bucket) {
 		return
 	}
 	err = db.View(func(tx *pawl.Tx) error {
-		if err := same(tx.Root(), state); err != nil {
+		var state *oracle.Bucket
+		var err error
+		for _, state = range states {
+			if err = same(tx.Root(), state); err == nil {
+				break
+			}
+		}
+		if err != nil {
 			return err
 		}
 		report, err := tx.Check(context.Background())
