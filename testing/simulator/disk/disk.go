@@ -31,24 +31,25 @@ type Disk struct {
 	OnSubmit func(op *io.Op)                  // is told of each I/O; nil: nobody is
 	Counts   Counts
 
-	order  plan.Order
-	auto   bool      // I/Os end at once, whatever the order
-	source *rand.PCG // of rng
-	rng    *rand.Rand
-	hash   xxhash.Digest
-	orders xxhash.Digest // of what was submitted in the era
-	rules  rules
-	sums   map[*io.Op]uint64
-	faults map[int][]plan.Fault // by number of the I/O in the era
-	again  []again
-	stuck  map[*io.Op]int // steps that it stays under way
-	base   uint64         // number of the era's first I/O
-	failed bool           // an I/O of the era was made to fail
-	full   bool           // an I/O of the era found no space because of a fault
-	lied   bool           // since the beginning
-	cut    int64          // of Cut: number of the survivors, -1: drawn
-	cutDue bool           // a fault cuts the power
-	buf    []byte
+	order    plan.Order
+	auto     bool      // I/Os end at once, whatever the order
+	source   *rand.PCG // of rng
+	rng      *rand.Rand
+	hash     xxhash.Digest
+	orders   xxhash.Digest // of what was submitted in the era
+	rules    rules
+	sums     map[*io.Op]uint64
+	faults   map[int][]plan.Fault // by number of the I/O in the era
+	refusals map[int]plan.Fault   // those that come within the submission
+	again    []again
+	stuck    map[*io.Op]int // steps that it stays under way
+	base     uint64         // number of the era's first I/O
+	failed   bool           // an I/O of the era was made to fail
+	full     bool           // an I/O of the era found no space because of a fault
+	lied     bool           // since the beginning
+	cut      int64          // of Cut: number of the survivors, -1: drawn
+	cutDue   bool           // a fault cuts the power
+	buf      []byte
 }
 
 // Counts is what was done to a disk.
@@ -84,9 +85,13 @@ func (d *Disk) attach(m *io.Memory) {
 
 // Begin begins an era with its faults.
 func (d *Disk) Begin(faults []plan.Fault) {
-	d.faults, d.again = map[int][]plan.Fault{}, nil
+	d.faults, d.refusals, d.again = map[int][]plan.Fault{}, map[int]plan.Fault{}, nil
 	for _, f := range faults {
-		d.faults[f.IO] = append(d.faults[f.IO], f)
+		if f.Kind == plan.Refuse {
+			d.refusals[f.IO] = f
+		} else {
+			d.faults[f.IO] = append(d.faults[f.IO], f)
+		}
 	}
 	d.orders.Reset()
 	d.base, d.failed, d.full = uint64(d.Counts.IOs), false, false
@@ -95,7 +100,8 @@ func (d *Disk) Begin(faults []plan.Fault) {
 
 // handle decides whether the I/O of a number in the era ends by Step or by itself.
 func (d *Disk) handle(number int) {
-	d.SetManual(!d.auto && (d.order != plan.Eager || len(d.faults[number]) > 0 || len(d.again) > 0))
+	_, refused := d.refusals[number]
+	d.SetManual(!d.auto && (d.order != plan.Eager || len(d.faults[number]) > 0 || refused || len(d.again) > 0))
 }
 
 // Automatically calls fn while every I/O ends at once and well.
@@ -132,7 +138,7 @@ func (d *Disk) number(index uint64) int { return int(index - d.base) }
 func (d *Disk) Number(op *io.Op) int { return d.number(op.Index) }
 
 // Heal ends all faults.
-func (d *Disk) Heal() { d.faults, d.again = nil, nil }
+func (d *Disk) Heal() { d.faults, d.refusals, d.again = nil, nil, nil }
 
 // Failed reports whether an I/O of the era was made to fail.
 func (d *Disk) Failed() bool { return d.failed }
@@ -263,6 +269,7 @@ func (d *Disk) submitted(op *io.Op) {
 		d.sums[op] = sum(op)
 	}
 	d.rules.submitted(op, d.Queue())
+	d.refuse(op)
 }
 
 func (d *Disk) ended(op *io.Op, err error) {

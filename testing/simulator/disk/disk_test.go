@@ -115,6 +115,31 @@ func TestFaultsThatLast(t *testing.T) {
 	require.NoError(t, again.Err(), "as kernels do")
 }
 
+// A refused I/O has failed when its submission returns, however I/Os end; so have the next ones of its kind, if it says so.
+func TestRefuse(t *testing.T) {
+	for _, order := range []plan.Order{plan.Eager, plan.Fifo} {
+		d, f := open(t, order, "file")
+		d.Begin([]plan.Fault{{IO: 1, Kind: plan.Refuse, Times: 2}})
+		cs := make([]io.Completion, 5)
+		for i := range cs {
+			f.Write(&cs[i], [][]byte{make([]byte, 600)}, 8192+int64(i)*600)
+			require.Equal(t, i == 1 || i == 2, cs[i].Done() && cs[i].Err() != nil, "%s %d", order, i)
+			if i == 2 {
+				var s io.Completion
+				f.Sync(&s)
+				end(d)
+				require.NoError(t, s.Err())
+			}
+		}
+		require.ErrorIs(t, cs[1].Err(), ErrInjected)
+		end(d)
+		require.NoError(t, cs[0].Err())
+		require.NoError(t, cs[4].Err())
+		require.True(t, d.Failed())
+		require.Equal(t, 2, d.Counts.Faults[plan.Refuse])
+	}
+}
+
 // A cut by a fault leaves the survivors that it names.
 func TestCutAs(t *testing.T) {
 	for image := range 2 {

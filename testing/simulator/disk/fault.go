@@ -30,7 +30,7 @@ func (d *Disk) Step(op *io.Op) plan.FaultKind {
 func (d *Disk) due(op *io.Op) (plan.Fault, bool) {
 	for i := range d.again {
 		a := &d.again[i]
-		if a.name == op.Name() {
+		if a.name == op.Name() && a.fault.Kind != plan.Refuse {
 			f := a.fault
 			if a.left--; a.left == 0 {
 				d.again = slices.Delete(d.again, i, i+1)
@@ -51,13 +51,36 @@ func (d *Disk) due(op *io.Op) (plan.Fault, bool) {
 	return f, true
 }
 
+// refuse fails an op within its submission, if it has such a fault.
+func (d *Disk) refuse(op *io.Op) {
+	if d.auto {
+		return
+	}
+	at := d.Number(op)
+	if f, ok := d.refusals[at]; ok {
+		d.again = append(d.again, again{f, op.Name(), max(f.Times, 1)})
+		delete(d.refusals, at)
+	}
+	for i := range d.again {
+		if a := &d.again[i]; a.name == op.Name() && a.fault.Kind == plan.Refuse {
+			if a.left--; a.left == 0 {
+				d.again = slices.Delete(d.again, i, i+1)
+			}
+			d.handle(at + 1) // the end of this one may submit another
+			d.strike(op, plan.Fault{Kind: plan.Refuse})
+			d.handle(d.number(uint64(d.Counts.IOs)))
+			return
+		}
+	}
+}
+
 // strike lets the fault happen to op, if it is one that can: else op ends well.
 func (d *Disk) strike(op *io.Op, f plan.Fault) plan.FaultKind {
 	name := op.Name()
 	data := name == "read" || name == "write"
 	struck := true
 	switch {
-	case f.Kind == plan.Fail && name != "close" && name != "lock":
+	case (f.Kind == plan.Fail || f.Kind == plan.Refuse) && name != "close" && name != "lock":
 		d.failed = true
 		op.Fail(ErrInjected)
 	case f.Kind == plan.NoSpace && (name == "write" || name == "truncate" || name == "open"):
@@ -99,7 +122,9 @@ func (d *Disk) strike(op *io.Op, f plan.Fault) plan.FaultKind {
 		op.Complete()
 	default:
 		struck = false
-		op.Complete()
+		if f.Kind != plan.Refuse { // it is over at its submission, or not at all
+			op.Complete()
+		}
 	}
 	if !struck {
 		return ""

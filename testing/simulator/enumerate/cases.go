@@ -108,11 +108,9 @@ func kinds(name string) []plan.FaultKind {
 	case "close", "lock":
 		return nil
 	case "write", "truncate", "open":
-		return []plan.FaultKind{plan.Fail, plan.NoSpace}
-	case "sync":
-		return []plan.FaultKind{plan.Fail}
+		return []plan.FaultKind{plan.Fail, plan.Refuse, plan.NoSpace}
 	}
-	return []plan.FaultKind{plan.Fail}
+	return []plan.FaultKind{plan.Fail, plan.Refuse}
 }
 
 // behind returns the plan of the case with an era behind it that only opens and closes.

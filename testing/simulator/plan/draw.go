@@ -78,7 +78,7 @@ func (d *drawer) features() {
 		}
 	}
 	of := map[Profile][]FaultKind{
-		Faulty: {Fail, Fail, FailSync, Short, Stuck, Jump, NoSpace},
+		Faulty: {Fail, Fail, Refuse, FailSync, Short, Stuck, Jump, NoSpace},
 		Full:   {NoSpace, Short},
 		Lying:  {Lose, Divert, FlipIO, Rot},
 		Crowd:  {Short, Stuck, Fail},
@@ -280,7 +280,7 @@ func (d *drawer) addFaults(e *Era) {
 		for at := d.IntN(every * 2); at < 2500 && len(e.Faults) < 60; at += 1 + d.IntN(every*2) {
 			f := Fault{IO: at, Kind: kind}
 			switch kind {
-			case Fail, NoSpace:
+			case Fail, Refuse, NoSpace:
 				if d.IntN(5) == 0 {
 					f.Times = 2 + d.IntN(20)
 				}

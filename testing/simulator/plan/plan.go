@@ -225,6 +225,7 @@ type FaultKind string
 // The kinds of fault.
 const (
 	Fail     FaultKind = "fail"     // the I/O fails
+	Refuse   FaultKind = "refuse"   // it fails within its submission
 	NoSpace  FaultKind = "nospace"  // a write or growth finds the disk full
 	FailSync FaultKind = "failsync" // the next sync fails, and what it was to make durable is lost though reads show it
 	Short    FaultKind = "short"    // it moves its bytes in two parts
