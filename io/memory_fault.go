@@ -75,6 +75,24 @@ func (op *Op) Buffers() [][]byte {
 	return op.bufs
 }
 
+// FailLosing ends a sync as Fail does. With SetDropOnSyncFailure it loses what was written to its file while it was under way, too: a
+// system may have had that in hand already.
+func (op *Op) FailLosing(err error) {
+	op.losing = true
+	op.Fail(err)
+}
+
+// HoldsLock reports whether the lock of op's file is held through the handle that op was submitted on. It goes with the close of that.
+func (op *Op) HoldsLock() bool {
+	if op.file == nil {
+		return false
+	}
+	op.m.mu.Lock()
+	defer op.m.mu.Unlock()
+	_, shares := op.file.node.sharers[op.file]
+	return shares || op.file.node.owner == op.file
+}
+
 // Kill does to m what the death of its process does: every I/O under way is forgotten, and neither carried out nor finished;
 // files and locks are given up. What was written stays, and what of it was not synced stays so.
 func (m *Memory) Kill() {

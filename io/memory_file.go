@@ -102,6 +102,9 @@ func (m *Memory) capture(op *Op) {
 func (m *Memory) failed(op *Op) {
 	if op.code == opSync && m.dropSync {
 		op.file.node.drop(op.captured, op.since)
+		if op.losing {
+			op.file.node.drop(op.file.node.capture(nil), m.stamp)
+		}
 	}
 }
 

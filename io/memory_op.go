@@ -56,6 +56,7 @@ type Op struct {
 	fault     error // how it will end, by the hook
 	since     uint64
 	captured  []capture // sync: what it makes durable
+	losing    bool      // sync: FailLosing
 	size      int64     // sync: the size that it makes durable
 }
 

@@ -403,6 +403,7 @@ type beginLog struct {
 	ticket types.TurnTicket
 	held   bool
 	again  io.Completion // the clean meta block is being written again
+	before uint64        // failed syncs of the file when it was submitted
 	bufs   [1][]byte
 	sync   *fileSync
 	proven bool
@@ -472,6 +473,7 @@ func (b *beginLog) prove() (*io.Completion, error) {
 		return nil, nil
 	}
 	if b.again.Idle() {
+		b.before = p.failures()
 		b.bufs[0] = m.encode()
 		p.file.Write(&b.again, b.bufs[:], int64(m.slot())*metaSlotSize)
 	}
@@ -486,6 +488,9 @@ func (b *beginLog) prove() (*io.Completion, error) {
 	}
 	res, err := b.sync.Step()
 	if err == nil && res.Pending == nil {
+		if err = p.voidSince(b.before); err != nil {
+			return nil, err
+		}
 		p.mu.Lock()
 		p.metaProven = true
 		p.mu.Unlock()

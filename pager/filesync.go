@@ -97,7 +97,8 @@ func (p *Pager) voidSince(n uint64) error {
 
 // metaWrite writes a meta block and syncs it, and then does what that allows. Nothing stops it once it has begun: it goes on
 // from callback to callback, so an operation that is aborted meanwhile leaves no doubt about which block is durable.
-// A failure is sticky: neither the blocks nor the segments of either root are used again.
+// A failure is sticky: neither the blocks nor the segments of either root are used again. So is that of another sync which is under
+// way while the block is written: the system may have had it in hand, and lost it.
 //
 //	step        slot of this write     durable meta block   after a cut
 //	write       new, unsynced          old                  old or new; what both need is still there
@@ -112,13 +113,14 @@ type metaWrite struct {
 	ticket types.TurnTicket
 	sync   io.Completion
 	over   io.Completion
+	before uint64 // failed syncs of the file when it was submitted
 	err    error
 }
 
 // writeMeta begins to write m with the next write number. done runs with what was written and the proof of its sync, with no lock held, before the
 // completion that writeMeta returns resolves. The caller holds the checkpoint's turn until then. err is for after that.
 func (p *Pager) writeMeta(m metaBlock, done func(metaBlock, io.Proof)) *metaWrite {
-	w := &metaWrite{p: p, meta: m, done: done}
+	w := &metaWrite{p: p, meta: m, done: done, before: p.failures()}
 	w.meta.Write = p.durableMeta().Write + 1
 	w.over.ArmYield("the meta block to be written")
 	w.bufs[0] = w.meta.encode()
@@ -143,6 +145,9 @@ func (w *metaWrite) begin() {
 		w.err = c.Err()
 		w.p.countSync(w.err)
 		w.p.syncing.Release(&w.ticket)
+		if w.err == nil {
+			w.err = w.p.voidSince(w.before)
+		}
 		w.end()
 	})
 	w.p.file.Sync(&w.sync)

@@ -127,6 +127,9 @@ func (f *flush) step() *io.Completion {
 				f.fail(err)
 				return nil
 			}
+			if c := l.growthUnderWay(); c != nil {
+				return c
+			}
 			f.finishSync(f.sync.Proof())
 			if l.Failed() != nil {
 				return nil

@@ -81,10 +81,11 @@ type Log struct {
 	began    bool   // the meta block names this log: groups may be written
 	readOnly bool
 
-	growing  bool // a Reserve adds places behind the last: PlanTrim waits for another time
-	promised int  // places that groups say the file has
-	proven   int  // what the last durable group or meta block says of them: fewer are damage
-	unproven int  // the most that groups behind the durable commit say: any of them may be the last after a cut
+	growth   *growthSync // under way
+	growing  bool        // a Reserve adds places behind the last: PlanTrim waits for another time
+	promised int         // places that groups say the file has
+	proven   int         // what the last durable group or meta block says of them: fewer are damage
+	unproven int         // the most that groups behind the durable commit say: any of them may be the last after a cut
 	fileEnd  int64
 
 	at        Position // where the next group starts

@@ -111,6 +111,7 @@ type Reserve struct {
 	longer io.Attempt
 	io     io.Completion
 	bufs   [1][]byte
+	sync   *growthSync
 }
 
 // zeroes is what new segments are filled with, in writes of this size. It is never written to.
@@ -191,18 +192,16 @@ func (r *Reserve) Step() (types.IOResult[struct{}], error) {
 			}
 			r.state = reserveSync
 			r.io.Reset()
-			l.file.Sync(&r.io)
+			r.sync = l.syncGrowth()
 
 		case reserveSync:
-			if !r.io.Done() {
-				return types.Wait[struct{}](&r.io)
+			if !r.sync.over.Done() {
+				return types.Wait[struct{}](&r.sync.over)
 			}
-			if err := r.io.Err(); err != nil {
-				l.failFrom(err)
+			if r.sync.err != nil {
 				return r.end(l.Failed())
 			}
-			r.grown(r.io.Proof())
-			r.io.Reset()
+			r.grown(r.sync.sync.Proof())
 			l.resize.Release(&r.turn)
 			r.state = reserveTry
 
@@ -321,12 +320,15 @@ func (r *Reserve) giveUp() {
 // Abort gives up. What was grown and not finished stays as trailing bytes of the file. The turn is given back once the I/O
 // under way can't touch the file any more.
 func (r *Reserve) Abort(cause error) error {
-	if r.state == reserveSync && r.io.Done() && r.io.Err() != nil {
-		r.log.failFrom(r.io.Err())
-		cause = r.log.Failed()
-	}
-	growing := r.state == reserveGrow && !r.longer.Idle()
+	growing, syncing := r.state == reserveGrow && !r.longer.Idle(), r.state == reserveSync
 	r.giveUp()
+	if syncing {
+		if r.sync.over.Done() && r.sync.err != nil {
+			cause = r.log.Failed()
+		}
+		r.sync.over.OnDone(func(*io.Completion) { r.log.resize.Release(&r.turn) })
+		return r.full(cause)
+	}
 	if growing {
 		r.longer.Cancel()
 		r.longer.OnRetire(func(*io.Completion) { r.log.resize.Release(&r.turn) })

@@ -77,7 +77,7 @@ func New(m *io.Memory, order plan.Order, source *rand.PCG) *Disk {
 
 func (d *Disk) attach(m *io.Memory) {
 	d.Memory, d.sums, d.stuck = m, map[*io.Op]uint64{}, map[*io.Op]int{}
-	d.rules = rules{}
+	d.rules = rules{files: map[string]*fileRules{}, content: d.content, proves: map[*io.Op]bool{}, unlocks: map[*io.Op]bool{}}
 	d.handle(0)
 	m.SetDropOnSyncFailure(true)
 	m.SetTrace(d.observe)
@@ -129,6 +129,15 @@ func (d *Disk) Delete(name string) {
 		d.Remove(new(io.Completion), name)
 		d.SyncDir(new(io.Completion), name)
 	})
+}
+
+// content returns what is in a file, nothing if there is none.
+func (d *Disk) content(name string) []byte {
+	content, err := d.Bytes(name)
+	if err != nil {
+		return nil
+	}
+	return content
 }
 
 // number returns the number in its era of an I/O.
@@ -276,7 +285,7 @@ func (d *Disk) ended(op *io.Op, err error) {
 	if before, ok := d.sums[op]; ok && before != sum(op) {
 		Violate("the buffer of %v was changed while it was under way", op)
 	}
-	d.rules.ended(op, err)
+	d.rules.ended(op, err, d.Queue())
 }
 
 func sum(op *io.Op) uint64 {

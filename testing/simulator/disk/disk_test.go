@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 
@@ -18,7 +19,17 @@ func open(t *testing.T, order plan.Order, name string) (*Disk, io.File) {
 	d.Open(&c, &o)
 	end(d)
 	require.NoError(t, c.Err())
+	o.File.Lock(new(io.Completion), true)
+	end(d)
 	return d, o.File
+}
+
+// another opens a file on d.
+func another(d *Disk, name string) io.File {
+	o := io.Opening{Path: name, Flag: io.OpenWrite | io.OpenCreate, Mode: 0o600}
+	d.Open(new(io.Completion), &o)
+	end(d)
+	return o.File
 }
 
 // end lets all I/Os end.
@@ -54,7 +65,7 @@ func TestRules(t *testing.T) {
 
 	d, f = open(t, plan.Fifo, "file")
 	meta := func(offset int64) {
-		f.Write(new(io.Completion), [][]byte{make([]byte, 4096)}, offset)
+		f.Write(new(io.Completion), [][]byte{bytes.Repeat([]byte{byte(d.Counts.IOs)}, 4096)}, offset)
 		end(d)
 	}
 	meta(0)
@@ -62,6 +73,132 @@ func TestRules(t *testing.T) {
 	end(d)
 	meta(4096)
 	require.Contains(t, violation(func() { meta(0) }), "a meta block, and the other one is not synced")
+}
+
+// script is calls on a database file, "db", and its log. do ends all I/O behind each.
+type script struct {
+	*Disk
+	db, log io.File
+}
+
+func (s *script) do(submit func(c *io.Completion)) {
+	submit(new(io.Completion))
+	end(s.Disk)
+}
+
+func (s *script) write(f io.File, at int64, b byte, n int) {
+	content := make([]byte, n)
+	for i := range content {
+		content[i] = b
+	}
+	s.do(func(c *io.Completion) { f.Write(c, [][]byte{content}, at) })
+}
+
+// failing does what fn does while every I/O fails.
+func (s *script) failing(fn func()) {
+	s.Begin([]plan.Fault{{IO: 0, Kind: plan.Fail, Times: 100}})
+	fn()
+	s.Begin(nil)
+}
+
+// The order rules of databases and logs are each broken by what they forbid, and by nothing that is next to it.
+func TestOrderRules(t *testing.T) {
+	meta := func(s *script, slot int64, b byte) { s.write(s.db, slot*4096, b, 4096) }
+	sync := func(s *script, f io.File) { s.do(f.Sync) }
+	truncate := func(s *script, f io.File, size int64) { s.do(func(c *io.Completion) { f.Truncate(c, size) }) }
+	for _, c := range []struct {
+		name, want string
+		run        func(s *script)
+	}{
+		{"changed without the lock", "is not locked", func(s *script) {
+			s.do(s.db.Close)
+			s.write(s.log, 0, 1, 10)
+		}},
+		{"changed by another one who has not locked it", "is not locked", func(s *script) {
+			s.do(s.db.Close)
+			s.write(another(s.Disk, "db"), 0, 1, 10)
+		}},
+		{"lock given up too early", "gave up the lock", func(s *script) {
+			s.log.Write(new(io.Completion), [][]byte{{1}}, 0)
+			s.db.Close(new(io.Completion))
+			s.Step(s.Queue()[1])
+		}},
+		{"meta block behind one that failed", "behind one that could not be written", func(s *script) {
+			meta(s, 0, 1)
+			sync(s, s.db)
+			s.failing(func() { meta(s, 1, 2) })
+			meta(s, 1, 3)
+		}},
+		{"meta block behind one whose sync failed", "behind one that could not be written", func(s *script) {
+			meta(s, 0, 1)
+			s.failing(func() { sync(s, s.db) })
+			meta(s, 0, 2)
+		}},
+		{"the same meta block again", "", func(s *script) {
+			meta(s, 0, 1)
+			sync(s, s.db)
+			s.failing(func() { meta(s, 0, 1) })
+			meta(s, 1, 2)
+		}},
+		{"cut before the meta block is synced", "the meta block is not synced", func(s *script) {
+			s.write(s.db, 9000, 1, 9000)
+			meta(s, 0, 1)
+			truncate(s, s.db, 9500)
+		}},
+		{"cut behind a meta block that failed", "behind a meta block that could not be written", func(s *script) {
+			s.write(s.db, 9000, 1, 9000)
+			s.failing(func() { meta(s, 0, 1) })
+			truncate(s, s.db, 9500)
+		}},
+		{"cut of what nothing was in, and at its time", "", func(s *script) {
+			s.write(s.db, 9000, 1, 9000)
+			truncate(s, s.db, 30000)
+			meta(s, 0, 1)
+			truncate(s, s.db, 20000)
+			sync(s, s.db)
+			truncate(s, s.db, 9500)
+		}},
+		{"log written over what is synced", "was synced, and no meta block", func(s *script) {
+			s.write(s.log, 4096, 1, 100)
+			sync(s, s.log)
+			s.write(s.log, 0, 2, 5000)
+		}},
+		{"log written over what a meta block covers, or is not synced, or as it was", "", func(s *script) {
+			s.write(s.log, 4096, 1, 100)
+			s.write(s.log, 4096, 2, 100)
+			sync(s, s.log)
+			s.write(s.log, 4096, 2, 100)
+			meta(s, 0, 1)
+			sync(s, s.db)
+			s.write(s.log, 4096, 3, 100)
+		}},
+		{"log written behind a failed sync", "behind a failure of the log", func(s *script) {
+			s.write(s.log, 4096, 1, 100)
+			s.failing(func() { sync(s, s.log) })
+			s.write(s.log, 8192, 1, 100)
+		}},
+		{"log written behind a failed write", "behind a failure of the log", func(s *script) {
+			s.failing(func() { s.write(s.log, 4096, 1, 100) })
+			sync(s, s.log)
+			s.write(s.log, 8192, 1, 100)
+		}},
+		{"log that grows, or is made anew, behind a failure", "", func(s *script) {
+			s.failing(func() { s.write(s.log, 4096, 1, 100) })
+			s.write(s.log, 8192, 0, 100)
+			truncate(s, s.log, 0)
+			s.write(s.log, 4096, 1, 100)
+		}},
+	} {
+		d, db := open(t, plan.Fifo, "db")
+		s := &script{d, db, another(d, "db-wal")}
+		s.do(func(c *io.Completion) { db.Truncate(c, 20000) })
+		found := violation(func() { c.run(s) })
+		if c.want == "" {
+			require.Empty(t, found, c.name)
+		} else {
+			require.Contains(t, found, c.want, c.name)
+		}
+	}
 }
 
 // Each fault is what it says, at the I/O that it names.

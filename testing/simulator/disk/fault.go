@@ -82,13 +82,13 @@ func (d *Disk) strike(op *io.Op, f plan.Fault) plan.FaultKind {
 	switch {
 	case (f.Kind == plan.Fail || f.Kind == plan.Refuse) && name != "close" && name != "lock":
 		d.failed = true
-		op.Fail(ErrInjected)
+		d.fail(op)
 	case f.Kind == plan.NoSpace && (name == "write" || name == "truncate" || name == "open"):
 		d.full = true
 		op.Fail(io.ErrNoSpace)
 	case f.Kind == plan.FailSync && name == "sync":
 		d.failed = true
-		op.Fail(ErrInjected)
+		d.fail(op)
 	case f.Kind == plan.FailSync:
 		d.again = append(d.again, again{plan.Fault{Kind: plan.FailSync}, "sync", 1})
 		op.Complete()
@@ -134,6 +134,15 @@ func (d *Disk) strike(op *io.Op, f plan.Fault) plan.FaultKind {
 		d.Log("  fault     %s: %v", f.Kind, op)
 	}
 	return f.Kind
+}
+
+// fail lets op fail. What a sync loses then is what it was to make durable, or also what was written meanwhile.
+func (d *Disk) fail(op *io.Op) {
+	if op.Name() == "sync" && d.rng.IntN(2) == 0 {
+		op.FailLosing(ErrInjected)
+		return
+	}
+	op.Fail(ErrInjected)
 }
 
 // rot changes a bit of some file.

@@ -1,6 +1,10 @@
 package disk
 
 import (
+	"bytes"
+	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/pawldb/pawl/io"
@@ -8,29 +12,46 @@ import (
 
 // rules holds the order of I/O against what the store promises, from the trace alone.
 //
-//	range   nothing is written, truncated or read over a range of a file whose I/O is not retired
-//	meta    a meta block is written only when the other one, if it was written before, is synced
+//	range    nothing is written, truncated or read over a range of a file whose I/O is not retired
+//	lock     a database and its log are changed only by who has locked the database, and the lock is given up when all I/O is over
+//	meta     a meta block is written only when the other one, if it was written before, is synced
+//	sticky   when a meta block could not be written or synced, none is written, and the file is not cut, before it is opened anew
+//	cut      the database file gets shorter only when the newest meta block is synced
+//	fresh    what is synced of the log is not written again before a meta block has become durable behind it
+//	failed   when a write or a sync of the log has failed, nothing but zeroes is written to it before it is opened anew
 type rules struct {
-	files map[string]*fileRules
+	files   map[string]*fileRules
+	content func(name string) []byte
+	proves  map[*io.Op]bool // meta blocks that are written again as they are
+	unlocks map[*io.Op]bool // closes with which a lock is given up
 }
 
 // fileRules is what is known of one file.
 type fileRules struct {
-	meta   bool // a meta block was written, and no good sync was submitted since
-	at     int64
-	covers map[*io.Op]bool
+	locked bool
+	covers map[*io.Op]bool // syncs under way: whether every write before them had ended
+
+	// of a database
+	meta    bool // a meta block was written, and no good sync was submitted since
+	at      int64
+	broken  bool  // one could not be written or synced
+	needed  int64 // the last length that it was right to cut the file to, or that it has grown to since; 0: not known
+	durable int   // meta blocks that were synced
+
+	// of a log
+	dirty  []int64       // blocks that were written since the last good sync
+	synced map[int64]int // blocks that are synced: what durable was then
+	failed bool
+	piece  uint64 // number of the last write
 }
 
-// metaEnd is where the two meta blocks end.
-const metaEnd = 8192
+// metaEnd is where the two meta blocks end, and logBlock the size of a block of the log in bytes.
+const metaEnd, logBlock = 8192, 4096
 
 func (r *rules) file(name string) *fileRules {
 	f := r.files[name]
 	if f == nil {
-		f = &fileRules{covers: map[*io.Op]bool{}}
-		if r.files == nil {
-			r.files = map[string]*fileRules{}
-		}
+		f = &fileRules{covers: map[*io.Op]bool{}, synced: map[int64]int{}}
 		r.files[name] = f
 	}
 	return f
@@ -38,16 +59,26 @@ func (r *rules) file(name string) *fileRules {
 
 func isLog(name string) bool { return strings.HasSuffix(name, "-wal") }
 
+// isNew reports whether a file is being made: it has nothing to lose, and nobody else knows its name.
+func isNew(name string) bool { return strings.Contains(name, ".new-") }
+
+// database returns what is known of the database of a file, which may be its log.
+func (r *rules) database(name string) *fileRules { return r.file(strings.TrimSuffix(name, "-wal")) }
+
 // submitted checks what op may do now. queue are the ops under way, op included.
 func (r *rules) submitted(op *io.Op, queue []*io.Op) {
-	name := op.Name()
-	if name == "open" {
-		r.file(op.File).meta = false // whoever opens writes what it finds again
-	}
-	if name == "close" || name == "open" {
-		return
-	}
+	name, f := op.Name(), r.file(op.File)
 	changes := name == "write" || name == "truncate"
+	switch {
+	case isNew(op.File):
+	case name == "open":
+		f.meta, f.broken, f.failed, f.needed, f.dirty = false, false, false, 0, nil // whoever opens writes what it finds again
+		clear(f.synced)
+	case name == "close" && op.HoldsLock(): // it waits for what is under way on its own file
+		f.locked, r.unlocks[op] = false, true
+	case changes && !r.database(op.File).locked:
+		Violate("%v, and the database is not locked", op)
+	}
 	if changes || name == "read" {
 		for _, other := range queue {
 			if other != op && other.File == op.File && overlaps(op, other) && (changes || other.Name() != "read") {
@@ -55,31 +86,172 @@ func (r *rules) submitted(op *io.Op, queue []*io.Op) {
 			}
 		}
 	}
-	f := r.file(op.File)
 	switch {
+	case isNew(op.File):
 	case name == "sync":
 		f.covers[op] = true
-		return
 	case !changes:
-		return
-	case isLog(op.File) || strings.Contains(op.File, ".new-"): // a file that is made has nothing to lose
-	case name == "write" && op.Offset < metaEnd && f.meta && op.Offset != f.at:
-		Violate("%v: a meta block, and the other one is not synced", op)
+	case isLog(op.File):
+		r.logs(op)
+	default:
+		r.changes(op, queue)
 	}
 }
 
-// ended notes how op ended.
-func (r *rules) ended(op *io.Op, err error) {
+// changes checks a change of a database file.
+func (r *rules) changes(op *io.Op, queue []*io.Op) {
 	f := r.file(op.File)
-	switch op.Name() {
-	case "write":
-		if op.Offset < metaEnd {
-			f.meta, f.at = true, op.Offset
-			clear(f.covers) // a sync under way may not cover it
+	meta := op.Name() == "write" && op.Offset < metaEnd
+	switch {
+	case meta && r.same(op): // an open has found it, and makes sure that the disk has it
+		r.proves[op] = true
+	case meta && f.meta && op.Offset != f.at:
+		Violate("%v: a meta block, and the other one is not synced", op)
+	case meta && f.broken:
+		Violate("%v: a meta block, behind one that could not be written", op)
+	case op.Name() != "truncate" || zeroes(r.behind(op)): // nothing has been there, or it has been given up
+	case f.needed > 0 && op.Length >= f.needed: // it was to be cut by more, and that failed
+	case f.broken:
+		Violate("%v cuts the file, behind a meta block that could not be written", op)
+	case f.meta || slices.ContainsFunc(queue, func(o *io.Op) bool { return o.File == op.File && o.Name() == "write" && o.Offset < metaEnd }):
+		Violate("%v cuts the file, and the meta block is not synced", op)
+	default:
+		f.needed = op.Length
+	}
+}
+
+// behind returns what a file has behind the length that op gives it.
+func (r *rules) behind(op *io.Op) []byte {
+	content := r.content(op.File)
+	return content[min(op.Length, int64(len(content))):]
+}
+
+// logs checks a change of a log.
+func (r *rules) logs(op *io.Op) {
+	f := r.file(op.File)
+	if op.Name() == "truncate" || zero(op) || r.same(op) { // recovery writes again what it has found
+		return
+	}
+	piece := op.Index == f.piece+1 // of the same group, submitted with the one before
+	f.piece = op.Index
+	if f.failed && !piece {
+		Violate("%v, behind a failure of the log", op)
+	}
+	durable := r.database(op.File).durable
+	for b := op.Offset / logBlock; b <= (op.Offset+op.Length-1)/logBlock; b++ {
+		if at, was := f.synced[b]; was && at == durable {
+			Violate("%v writes a block of the log again that was synced, and no meta block has become durable since", op)
 		}
-	case "sync":
-		f.meta = f.meta && (err != nil || !f.covers[op])
+	}
+}
+
+// same reports whether a write leaves the file as it is.
+func (r *rules) same(op *io.Op) bool {
+	have := r.content(op.File)
+	return op.Offset+op.Length <= int64(len(have)) &&
+		bytes.Equal(bytes.Join(op.Buffers(), nil), have[op.Offset:op.Offset+op.Length])
+}
+
+// zero reports whether an op writes nothing but zeroes.
+func zero(op *io.Op) bool {
+	if op.Name() != "write" {
+		return false
+	}
+	for _, b := range op.Buffers() {
+		if !zeroes(b) {
+			return false
+		}
+	}
+	return true
+}
+
+func zeroes(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) }
+
+// unlocked checks, when a database's lock has been given up, that nothing is under way that could change its log.
+func (r *rules) unlocked(op *io.Op, queue []*io.Op) {
+	for _, other := range queue {
+		if other.File == op.File+"-wal" && other.Name() != "stat" && other.Name() != "close" && other.Name() != "read" {
+			Violate("%v gave up the lock, and %v is under way", op, other)
+		}
+	}
+}
+
+// ended notes how op ended. queue are the ops under way.
+func (r *rules) ended(op *io.Op, err error, queue []*io.Op) {
+	f := r.file(op.File)
+	if r.unlocks[op] {
+		delete(r.unlocks, op)
+		r.unlocked(op, queue)
+	}
+	if errors.Is(err, io.ErrCancelled) {
 		delete(f.covers, op)
+		return // it had not started
+	}
+	switch op.Name() {
+	case "lock":
+		f.locked = f.locked || err == nil
+	case "truncate":
+		f.cut(op.Length, err)
+	case "write":
+		r.wrote(op, err)
+	case "sync":
+		r.syncEnded(op, err)
+	}
+}
+
+// cut notes that a file has got another length. One that is empty begins anew.
+func (f *fileRules) cut(length int64, err error) {
+	if err != nil {
+		return
+	}
+	f.needed = length
+	maps.DeleteFunc(f.synced, func(b int64, _ int) bool { return b*logBlock >= length })
+	if length == 0 {
+		f.failed, f.dirty = false, nil
+	}
+}
+
+// wrote notes how a write ended.
+func (r *rules) wrote(op *io.Op, err error) {
+	f := r.file(op.File)
+	switch {
+	case isLog(op.File) && !zero(op):
+		f.failed = f.failed || err != nil
+		content := bytes.Join(op.Buffers(), nil)
+		for at := int64(0); at < op.Length; at += logBlock {
+			b := (op.Offset + at) / logBlock
+			delete(f.synced, b)
+			if !zeroes(content[at:min(at+logBlock, op.Length)]) { // a new log is written with what it will need
+				f.dirty = append(f.dirty, b)
+			}
+		}
+	case r.proves[op]:
+		delete(r.proves, op)
+	case !isLog(op.File) && op.Offset < metaEnd:
+		f.meta, f.at = true, op.Offset
+		f.broken = f.broken || err != nil
+		clear(f.covers) // a sync under way may not cover it
+	}
+}
+
+// syncEnded notes how a sync ended.
+func (r *rules) syncEnded(op *io.Op, err error) {
+	f := r.file(op.File)
+	covers := f.covers[op]
+	delete(f.covers, op)
+	switch {
+	case isLog(op.File) && err != nil:
+		f.failed = f.failed || len(f.dirty) > 0
+	case isLog(op.File):
+		for _, b := range f.dirty {
+			f.synced[b] = r.database(op.File).durable
+		}
+		f.dirty = f.dirty[:0]
+	case f.meta && err != nil:
+		f.broken = true
+	case f.meta && covers:
+		f.meta = false
+		f.durable++
 	}
 }
 
