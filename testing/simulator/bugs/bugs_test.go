@@ -107,6 +107,10 @@ func TestPatchesApply(t *testing.T) {
 	top, err := filepath.Abs(root)
 	require.NoError(t, err)
 	for _, p := range All() {
+		for _, m := range fileLine.FindAllStringSubmatch(string(p.Bytes), -1) {
+			_, err := os.ReadFile(filepath.Join(top, filepath.FromSlash(m[1]))) // so that a result that was kept goes by what is in it
+			require.NoError(t, err, p.Name)
+		}
 		out, err := apply(git, top, p.Bytes)
 		require.NoError(t, err, "%s\n%s", p.Name, out)
 	}
