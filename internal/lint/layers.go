@@ -8,15 +8,16 @@ import (
 // layerOrder is the table of section "Layers" in CONTRIBUTING.md: a package may import those of its own first folder and
 // those of smaller numbers.
 var layerOrder = map[string]int{
-	"io":      0,
-	"types":   1,
-	"wal":     2,
-	"pager":   3,
-	"btree":   4,
-	".":       5, // the root package
-	"cmd":     6,
-	"docs":    6, // compiled examples of the manual
-	"testing": 6,
+	"io":       0,
+	"types":    1,
+	"wal":      2,
+	"pager":    3,
+	"btree":    4,
+	".":        5, // the root package
+	"pawltest": 6,
+	"cmd":      7,
+	"docs":     7, // compiled examples of the manual
+	"testing":  7,
 }
 
 // Packages of the module that stand beside the layers.
