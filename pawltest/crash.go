@@ -57,7 +57,7 @@ func (d *Disk) visit(kept []bool, mem *io.Memory, fn func(*Disk) bool) bool {
 	failed, over := d.t.Failed(), false
 	defer func() {
 		d.t.Helper()
-		if !failed && (!over || d.t.Failed()) { // not over: a panic, or a FailNow, goes through
+		if !over || !failed && d.t.Failed() { // not over: a panic, or a FailNow, goes through
 			child.log()
 		}
 		child.PowerCut()
@@ -71,7 +71,8 @@ func (d *Disk) visit(kept []bool, mem *io.Memory, fn func(*Disk) bool) bool {
 func (d *Disk) after(kept []bool, mem *io.Memory) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	child := &Disk{t: d.t, seed: d.seed, survivors: d.survivors, number: d.number, full: d.full, fail: map[io.Kind]int{}}
+	child := &Disk{t: d.t, seed: d.seed, survivors: d.survivors, number: d.number, full: d.full, fail: map[io.Kind]int{},
+		told: d.told}
 	child.history = append(slices.Clone(d.history), survived(d.mem.Unsynced(), kept))
 	child.start(mem)
 	return child
@@ -167,7 +168,7 @@ func survived(changes []io.Change, kept []bool) string {
 			count++
 		}
 	}
-	text := fmt.Sprintf("of %d changes that were not synced %d survived", len(changes), count)
+	text := fmt.Sprintf("of %d parts that were not synced %d survived", len(changes), count)
 	if count == 0 || count == len(changes) {
 		return text
 	}

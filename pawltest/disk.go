@@ -73,6 +73,7 @@ type Disk struct {
 	fail     map[io.Kind]int
 	faults   int
 	history  []string // what a failed test has to know
+	told     *bool    // it has been told; shared with the disks that crashes leave
 }
 
 // New returns an empty disk with the power on. When the test ends, the power is cut, and if it failed by then, the seed and
@@ -116,7 +117,7 @@ func seedOf(t TB, seed uint64) uint64 {
 }
 
 func newDisk(t TB, seed uint64, survivors Survivors) *Disk {
-	d := &Disk{t: t, seed: seed, survivors: survivors, fail: map[io.Kind]int{}}
+	d := &Disk{t: t, seed: seed, survivors: survivors, fail: map[io.Kind]int{}, told: new(bool)}
 	d.start(io.NewMemory(io.MemoryConfig{RealTime: true}))
 	return d
 }
@@ -147,22 +148,19 @@ func (d *Disk) IO() io.IO {
 // nothing happens.
 func (d *Disk) PowerCut() {
 	d.mu.Lock()
-	timers := d.cut("")
+	timers := d.cut("with no change under way")
 	d.mu.Unlock()
 	timers.end(ErrPowerCut)
 }
 
-// cut cuts the power, at op if there is one. What it returns is to be ended when d.mu is not held, as it is now.
-func (d *Disk) cut(op string) timers {
+// cut cuts the power; how is for the log. The caller holds d.mu, and ends what it returns when it does not any more.
+func (d *Disk) cut(how string) timers {
 	if d.off {
 		return nil
 	}
 	d.off = true
-	if op == "" {
-		op = "no change under way"
-	}
-	d.history = append(d.history, fmt.Sprintf("the power was cut after %d changes of the disk (%s), with %d not synced",
-		d.changes, op, len(d.mem.Unsynced())))
+	d.history = append(d.history, fmt.Sprintf("the power was cut after %d changes of the disk, %s; %d parts were not synced",
+		d.changes, how, len(d.mem.Unsynced())))
 	return d.run.kill(ErrPowerCut)
 }
 
@@ -224,12 +222,16 @@ func (d *Disk) untouched() bool {
 	return !d.used
 }
 
-// log tells what a failed test has to know.
+// log tells what a failed test has to know, unless a disk that came from this one has done so, which knew more.
 func (d *Disk) log() {
 	d.t.Helper()
 	d.mu.Lock()
-	history := slices.Clone(d.history)
+	history, told := slices.Clone(d.history), *d.told
+	*d.told = true
 	d.mu.Unlock()
+	if told {
+		return
+	}
 	d.t.Logf("pawltest: drawn from seed %d (%s=%d repeats it)", d.seed, seedVariable, d.seed)
 	for _, line := range history {
 		d.t.Logf("pawltest: %s", line)

@@ -104,7 +104,10 @@ func TestOldRunIsCutOff(t *testing.T) {
 	old := disk.IO()
 	db := open(t, disk)
 	require.NoError(t, put(db, "a", pawl.Full))
-	file := openFile(t, func(c *io.Completion, o *io.Opening) { *o = io.Opening{Path: "app.pawl", Flag: io.OpenWrite}; old.Open(c, o) })
+	file := openFile(t, func(c *io.Completion, o *io.Opening) {
+		*o = io.Opening{Path: "app.pawl", Flag: io.OpenWrite}
+		old.Open(c, o)
+	})
 	var timer io.Completion
 	old.Timer(&timer, int64(time.Hour))
 	require.Equal(t, 1, old.InFlight())
@@ -168,7 +171,7 @@ func openFile(t *testing.T, submit func(c *io.Completion, o *io.Opening)) io.Fil
 // and when the old database is closed none of its goroutines is left.
 func TestPowerCutUnderLoad(t *testing.T) {
 	before := runtime.NumGoroutine()
-	for round := range effort.Of(10, 60, 2_000) {
+	for round := range effort.Of(8, 30, 2_000) {
 		disk := New(t, Options{Seed: uint64(round + 1)})
 		opts := small(disk)
 		opts.CheckpointBytes = 4 << 10 // the background goroutine is at work too
@@ -556,8 +559,8 @@ func TestFailureIsTold(t *testing.T) {
 	got := try(func(f *fake) { life(f); f.Fatalf("wrong") })
 	require.Contains(t, got.log(), "drawn from seed 9 (PAWLTEST_SEED=9 repeats it)")
 	require.Contains(t, got.log(), "failed: sync app.pawl-wal")
-	require.Regexp(t, `the power was cut after \d+ changes of the disk \(no change under way\), with \d+ not synced`, got.log())
-	require.Regexp(t, `of \d+ changes that were not synced 0 survived`, got.log())
+	require.Regexp(t, `the power was cut after \d+ changes of the disk, with no change under way; \d+ parts were not synced`, got.log())
+	require.Regexp(t, `of \d+ parts that were not synced 0 survived`, got.log())
 
 	got = try(func(f *fake) {
 		disk := New(f)
@@ -571,7 +574,7 @@ func TestFailureIsTold(t *testing.T) {
 			}
 		}
 	})
-	require.Contains(t, got.log(), "(during link f), with 1 not synced\npawltest: of 1 changes that were not synced 1 survived")
+	require.Contains(t, got.log(), ", in the middle of link f; 1 parts were not synced\npawltest: of 1 parts that were not synced 1 survived")
 }
 
 // Of many changes each way of surviving comes up, and what is listed fits.

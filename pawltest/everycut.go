@@ -62,15 +62,11 @@ func EveryCut[S any](t TB, run, verify func(disk *Disk, state *S) error, options
 
 const meddledMessage = "pawltest: %s has cut the power or reopened its disk: EveryCut does that"
 
-// endRun cuts the power, and reports whether it was off already, and whether that came from others than CutAt(k), or the disk was
-// reopened.
-func (d *Disk) endRun(k int) (off, meddled bool) {
+// meddled reports whether the power is off, and whether it was cut by others than CutAt(k), or the disk reopened.
+func (d *Disk) meddled(k int) (off, meddled bool) {
 	d.mu.Lock()
-	off, meddled = d.off, d.reopened || d.off && d.changes != k
-	timers := d.cut("")
-	d.mu.Unlock()
-	timers.end(ErrPowerCut)
-	return off, meddled
+	defer d.mu.Unlock()
+	return d.off, d.reopened || d.off && d.changes != k
 }
 
 // cuts is an EveryCut under way.
@@ -97,9 +93,10 @@ func (c *cuts) at(k int, run, verify func(*Disk) error) bool {
 	}()
 	d.CutAt(k)
 	err := run(d)
-	off, meddled := d.endRun(k)
+	off, meddled := d.meddled(k)
 	c.through = !off
 	c.cuts++
+	d.PowerCut()
 	switch {
 	case meddled:
 		c.t.Fatalf(meddledMessage, "the scenario")
@@ -113,7 +110,6 @@ func (c *cuts) at(k int, run, verify func(*Disk) error) bool {
 	case c.t.Failed() && !c.failed:
 		return false
 	}
-	over = true // what follows logs more
 	for _, kept := range d.some(c.o.Images) {
 		if !d.visit(kept, d.crash(kept), func(image *Disk) bool { return c.verify(image, verify) }) {
 			return false
@@ -122,6 +118,7 @@ func (c *cuts) at(k int, run, verify func(*Disk) error) bool {
 			return false
 		}
 	}
+	over = true
 	return true
 }
 
@@ -130,7 +127,7 @@ func (c *cuts) verify(image *Disk, verify func(*Disk) error) bool {
 	c.t.Helper()
 	c.images++
 	err := verify(image)
-	_, meddled := image.endRun(-1)
+	_, meddled := image.meddled(-1)
 	switch {
 	case meddled:
 		c.t.Fatalf(meddledMessage, "verify")
@@ -152,7 +149,7 @@ func (c *cuts) recover(d *Disk, kept []bool, verify func(*Disk) error) bool {
 		ok := d.visit(kept, d.crash(kept), func(image *Disk) bool {
 			image.CutAt(k)
 			err := verify(image)
-			off, meddled := image.endRun(k)
+			off, meddled := image.meddled(k)
 			if meddled {
 				c.t.Fatalf(meddledMessage, "verify")
 				return false

@@ -23,7 +23,9 @@ func (*fake) Helper()             {}
 func (f *fake) Cleanup(fn func()) { f.cleanups = append(f.cleanups, fn) }
 func (f *fake) Failed() bool      { return f.failed }
 
-func (f *fake) Logf(format string, args ...any) { f.logs = append(f.logs, fmt.Sprintf(format, args...)) }
+func (f *fake) Logf(format string, args ...any) {
+	f.logs = append(f.logs, fmt.Sprintf(format, args...))
+}
 
 func (f *fake) Fatalf(format string, args ...any) {
 	f.fatal, f.failed = fmt.Sprintf(format, args...), true

@@ -109,7 +109,7 @@ func (r *run) carryOut(q *request, submit func(inner *io.Completion)) (int, time
 			if q.kind != io.KindSync && q.kind != io.KindSyncDir {
 				submit(&inner)
 			}
-			return 0, d.cut("during " + q.String()), q.fail(ErrPowerCut)
+			return 0, d.cut("in the middle of " + q.String()), q.fail(ErrPowerCut)
 		}
 	}
 	if d.due(q.kind) {
