@@ -52,7 +52,7 @@ func blocks(t *testing.T, name string) (list []block, prose string) {
 // compiled returns the text of every Go file whose code the documents may show.
 func compiled(t *testing.T) string {
 	var all strings.Builder
-	for _, pattern := range []string{"*_test.go", "../example_test.go", "../wal/*.go", "../pager/*.go", "../btree/*.go", "../io/*.go"} {
+	for _, pattern := range []string{"*_test.go", "../example_test.go", "../pawltest/*_test.go", "../wal/*.go", "../pager/*.go", "../btree/*.go", "../io/*.go"} {
 		names, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		for _, name := range names {

@@ -433,20 +433,20 @@ func TestFailWriteAndRead(t *testing.T) {
 func TestFull(t *testing.T) {
 	disk := New(t)
 	db := open(t, disk)
-	fill := func() (err error) {
-		for i := 0; i < 2_000 && err == nil; i++ {
+	fill := func(n int) (err error) {
+		for i := 0; i < n && err == nil; i++ {
 			err = put(db, fmt.Sprint(i, strings.Repeat("x", 80)), pawl.Full)
 		}
 		return err
 	}
 	disk.Full(true)
-	require.ErrorIs(t, fill(), pawl.ErrFull)
+	require.ErrorIs(t, fill(2_000), pawl.ErrFull)
 	require.NoError(t, db.View(func(tx *pawl.Tx) error { return tx.Root().Err() }))
 	disk.PowerCut()
 	_ = db.Close()
 	disk.Reopen()
 	db = open(t, disk)
-	require.ErrorIs(t, fill(), pawl.ErrFull)
+	require.ErrorIs(t, fill(2_000), pawl.ErrFull)
 	for disk := range crashed(disk).Crashes() {
 		require.True(t, disk.full)
 		break
@@ -455,7 +455,7 @@ func TestFull(t *testing.T) {
 	disk.Reopen()
 	disk.Full(false)
 	db = open(t, disk)
-	require.NoError(t, fill())
+	require.NoError(t, fill(300))
 	require.NoError(t, db.Close())
 }
 

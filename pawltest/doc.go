@@ -40,12 +40,12 @@
 //
 // # Limits
 //
-//   - Only I/O through Disk.IO is on the disk. Files that the program keeps elsewhere, and what it has sent to others, do not know
-//     of the cut; what it keeps in memory is for the test to throw away.
+//   - Only I/O through Disk.IO is on the disk. Files that the program keeps elsewhere, and what it has sent to others, do not
+//     know of the cut; what it keeps in memory is for the test to throw away.
 //   - The clock is the system's, so a Relaxed commit is synced after Options.SyncInterval of pawl, by another goroutine. A test
 //     that must not depend on that sets it to an hour, or runs in a bubble of testing/synctest, where time stands still.
-//   - A sector is whole or not there: no bytes within it are torn. A sector that was written twice since the last sync survives as
-//     it was last, or as it was synced. The disk does not lie: a sync that succeeds is kept.
+//   - A sector is whole or not there: no bytes within it are torn. A sector that was written twice since the last sync survives
+//     as it was last, or as it was synced. The disk does not lie: a sync that succeeds is kept.
 //   - I/Os are carried out one after the other. It is no place to measure speed.
 //   - pawl itself is tested elsewhere, by a simulator that also controls the order of its I/O and tries disks that lie.
 package pawltest

@@ -99,19 +99,19 @@ func (c *cuts) at(k int, run, verify func(*Disk) error) bool {
 	d.PowerCut()
 	switch {
 	case meddled:
-		c.t.Fatalf(meddledMessage, "the scenario")
+		c.fatal(d, meddledMessage, "the scenario")
 		return false
 	case err != nil && c.through:
-		c.t.Fatalf("pawltest: the scenario failed with the power on: %v", err)
+		c.fatal(d, "pawltest: the scenario failed with the power on: %v", err)
 		return false
 	case d.untouched():
-		c.t.Fatalf("pawltest: the scenario did nothing on its disk: is Disk.IO the IO of pawl.Options?")
+		c.fatal(d, "pawltest: the scenario did nothing on its disk: is Disk.IO the IO of pawl.Options?")
 		return false
 	case c.t.Failed() && !c.failed:
 		return false
 	}
 	for _, kept := range d.some(c.o.Images) {
-		if !d.visit(kept, d.crash(kept), func(image *Disk) bool { return c.verify(image, verify) }) {
+		if !d.visit(kept, d.crash(kept), func(image *Disk) bool { c.t.Helper(); return c.verify(image, verify) }) {
 			return false
 		}
 		if c.o.Recovery && !c.recover(d, kept, verify) {
@@ -122,6 +122,13 @@ func (c *cuts) at(k int, run, verify func(*Disk) error) bool {
 	return true
 }
 
+// fatal fails the test because of what was found on d.
+func (c *cuts) fatal(d *Disk, format string, args ...any) {
+	c.t.Helper()
+	d.log()
+	c.t.Fatalf(format, args...)
+}
+
 // verify verifies one disk and reports whether all is well.
 func (c *cuts) verify(image *Disk, verify func(*Disk) error) bool {
 	c.t.Helper()
@@ -130,11 +137,11 @@ func (c *cuts) verify(image *Disk, verify func(*Disk) error) bool {
 	_, meddled := image.meddled(-1)
 	switch {
 	case meddled:
-		c.t.Fatalf(meddledMessage, "verify")
+		c.fatal(image, meddledMessage, "verify")
 	case err != nil:
-		c.t.Fatalf("pawltest: after a power cut: %v", err)
+		c.fatal(image, "pawltest: after a power cut: %v", err)
 	case image.untouched():
-		c.t.Fatalf("pawltest: verify did nothing on its disk: is Disk.IO the IO of pawl.Options?")
+		c.fatal(image, "pawltest: verify did nothing on its disk: is Disk.IO the IO of pawl.Options?")
 	case c.t.Failed() && !c.failed:
 	default:
 		return true
@@ -147,22 +154,23 @@ func (c *cuts) recover(d *Disk, kept []bool, verify func(*Disk) error) bool {
 	c.t.Helper()
 	for k, through := 1, false; !through && k < maxCuts; k++ {
 		ok := d.visit(kept, d.crash(kept), func(image *Disk) bool {
+			c.t.Helper()
 			image.CutAt(k)
 			err := verify(image)
 			off, meddled := image.meddled(k)
 			if meddled {
-				c.t.Fatalf(meddledMessage, "verify")
+				c.fatal(image, meddledMessage, "verify")
 				return false
 			}
 			if through = !off; through {
 				if err != nil {
-					c.t.Fatalf("pawltest: after a power cut, and not the first time: %v", err)
+					c.fatal(image, "pawltest: after a power cut, and not the first time: %v", err)
 				}
 				return err == nil
 			}
 			c.cuts++
 			for _, again := range image.some(2) {
-				if !image.visit(again, image.crash(again), func(second *Disk) bool { return c.verify(second, verify) }) {
+				if !image.visit(again, image.crash(again), func(second *Disk) bool { c.t.Helper(); return c.verify(second, verify) }) {
 					return false
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -208,7 +209,7 @@ func TestEveryCutOfTheRecovery(t *testing.T) {
 					return nil
 				}
 				return err
-			}, EveryCutOptions{Recovery: recovery, Images: 2, Every: 4})
+			}, EveryCutOptions{Recovery: recovery, Images: 1, Every: 4})
 		})
 	}
 	require.Empty(t, test(true, false).fatal, "that the mending is careless does not show")
@@ -288,4 +289,43 @@ func TestEveryCutEndsWithTheTest(t *testing.T) {
 		EveryCut(f, commits(1, pawl.Full), func(*Disk, *int) error { panic("bug") })
 	})
 	require.Contains(t, f.log(), "the power was cut after 1 changes")
+}
+
+// Several goroutines may be at work. The order of their I/O is not the same each time then, and what is verified still holds.
+func TestEveryCutWithGoroutines(t *testing.T) {
+	type state struct{ acked [3]int }
+	EveryCut(t, func(disk *Disk, s *state) error {
+		db, err := pawl.Open("app.pawl", small(disk))
+		if err != nil {
+			return err
+		}
+		var wg sync.WaitGroup
+		errs := make([]error, len(s.acked))
+		for g := range s.acked {
+			wg.Go(func() {
+				for i := 0; i < 4 && errs[g] == nil; i++ {
+					if errs[g] = put(db, fmt.Sprint(g, i), pawl.Full); errs[g] == nil {
+						s.acked[g]++
+					}
+				}
+			})
+		}
+		wg.Wait()
+		return errors.Join(append(errs, db.Close())...)
+	}, func(disk *Disk, s *state) error {
+		db, err := pawl.Open("app.pawl", small(disk))
+		if err != nil {
+			return err
+		}
+		return errors.Join(db.View(func(tx *pawl.Tx) error {
+			for g, n := range s.acked {
+				for i := range n {
+					if there, err := tx.Root().Has(fmt.Append(nil, g, i)); err != nil || !there {
+						return errors.Join(err, fmt.Errorf("commit %d of goroutine %d is lost", i, g))
+					}
+				}
+			}
+			return nil
+		}), db.Close())
+	}, EveryCutOptions{Images: 3})
 }

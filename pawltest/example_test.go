@@ -208,15 +208,9 @@ func ExampleDisk_Crashes() {
 	// passed
 }
 
-// outcome runs a test as a program's own test would run, and returns how it ended.
+// outcome runs a test and returns how it ended.
 func outcome(test func(t pawltest.TB)) string {
 	t := &recorder{message: "passed"}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		defer t.end()
-		test(t)
-	}()
-	<-ended
+	t.run(test)
 	return t.message
 }

@@ -2,6 +2,7 @@ package pawltest
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -9,7 +10,10 @@ import (
 	"github.com/pawldb/pawl/internal/effort"
 )
 
-func TestMain(m *testing.M) { effort.Main(m) }
+func TestMain(m *testing.M) {
+	_ = os.Unsetenv(seedVariable) // the tests say which seed they mean
+	effort.Main(m)
+}
 
 // fake is a TB that notes what it is told.
 type fake struct {
