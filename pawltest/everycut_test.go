@@ -232,13 +232,14 @@ func TestEveryCutMisuse(t *testing.T) {
 		run, verify func(*Disk, *int) error
 		options     []EveryCutOptions
 	}{
-		"the scenario did nothing on its disk":                   {run: idle, verify: touch},
-		"verify did nothing on its disk":                         {run: touch, verify: idle},
-		"the scenario failed with the power on: wrong":           {run: func(*Disk, *int) error { return wrong }, verify: touch},
-		"after a power cut: wrong":                               {run: touch, verify: func(*Disk, *int) error { return wrong }},
-		"EveryCut takes one EveryCutOptions at most":             {run: touch, verify: touch, options: make([]EveryCutOptions, 2)},
-		"EveryCut takes one EveryCutOptions at most, with":       {run: touch, verify: touch, options: []EveryCutOptions{{Images: -1}}},
-		"the scenario has cut the power or reopened its disk: E": {run: func(d *Disk, _ *int) error { d.PowerCut(); return nil }, verify: touch},
+		"the scenario did nothing on its disk":             {run: idle, verify: touch},
+		"verify did nothing on its disk":                   {run: touch, verify: idle},
+		"the scenario failed with the power on: wrong":     {run: func(*Disk, *int) error { return wrong }, verify: touch},
+		"after a power cut: wrong":                         {run: touch, verify: func(*Disk, *int) error { return wrong }},
+		"EveryCut takes one EveryCutOptions at most":       {run: touch, verify: touch, options: make([]EveryCutOptions, 2)},
+		"EveryCut takes one EveryCutOptions at most, with": {run: touch, verify: touch, options: []EveryCutOptions{{Images: -1}}},
+		"the scenario has cut the power or reopened its disk: E": {
+			run: func(d *Disk, _ *int) error { d.PowerCut(); return nil }, verify: touch},
 		"the scenario has cut the power or reopened its disk": {run: func(d *Disk, n *int) error {
 			_ = touch(d, n)
 			d.PowerCut()

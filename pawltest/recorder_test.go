@@ -59,5 +59,6 @@ func TestManualShowsAFailure(t *testing.T) {
 	r.run(func(t pawltest.TB) { testBank(t, true) })
 	told := strings.Join(append(r.logs, r.message), "\n")
 	numbers := regexp.MustCompile(`\d+`)
-	require.Contains(t, numbers.ReplaceAllString(string(manual), "N"), "```text\n"+numbers.ReplaceAllString(told, "N")+"\n```\n", "%s", told)
+	shown, want := numbers.ReplaceAllString(string(manual), "N"), numbers.ReplaceAllString(told, "N")
+	require.Contains(t, shown, "```text\n"+want+"\n```\n", "%s", told)
 }
