@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pawldb/pawl"
+	"github.com/pawldb/pawl/internal/effort"
 	"github.com/pawldb/pawl/io"
 )
 
@@ -209,7 +210,7 @@ func TestEveryCutOfTheRecovery(t *testing.T) {
 					return nil
 				}
 				return err
-			}, EveryCutOptions{Recovery: recovery, Images: 1, Every: 4})
+			}, EveryCutOptions{Recovery: recovery, Images: 1, Every: effort.Of(20, 4, 1)}) // the last cut is behind the end
 		})
 	}
 	require.Empty(t, test(true, false).fatal, "that the mending is careless does not show")
