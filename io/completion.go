@@ -68,6 +68,7 @@ const (
 	stateMask   = 0x07
 	releasedBit = 0x08 // whoever does the I/O is done with buffer and range
 	retiredBit  = 0x10 // resolved with all that it sets off, and released
+	observedBit = 0x20 // observer is set, and was not told yet
 )
 
 // Completion is one thing that finishes later: an I/O, a timer, a group, or a yield to whoever must run first.
@@ -83,13 +84,14 @@ const (
 //
 // Every method may be called from any goroutine, Reset only by the owner.
 type Completion struct {
-	word atomic.Uint32 // State, releasedBit, retiredBit
+	word atomic.Uint32 // State, releasedBit, retiredBit, observedBit
 
 	kind      Kind
 	submitted bool   // a backend holds it: Cancel alone does not retire it
 	reason    string // what a yield waits on
 	n         int
 	err       error
+	observer  Observer // whoever wrapped the backend; see Observe
 
 	mu       sync.Mutex
 	callback func(*Completion) // on resolution; nil once taken
@@ -203,9 +205,33 @@ func (c *Completion) OnRetire(fn func(*Completion)) {
 	fn(c)
 }
 
+// Observer is told how an I/O ended.
+type Observer interface {
+	// Ended is called once, on the goroutine that ends the I/O, with what the backend says: also of one that was
+	// cancelled meanwhile, when it can touch nothing any more. c has not resolved by it yet, so nobody has acted on the
+	// outcome. It must not wait, and not finish or reset c.
+	Ended(c *Completion, n int, err error)
+}
+
+// Observe lets o be told of the end of the I/O that the idle completion c is about to be submitted with. It is for
+// backends that wrap another one, and hand it the completions that they get. It returns the observer that c had, of a
+// wrapper further out, which o tells in its turn; nil: none.
+func (c *Completion) Observe(o Observer) Observer {
+	if !c.Idle() {
+		panic(fmt.Sprintf("io: observer for a completion that is already a %v, %v", c.kind, c.State()))
+	}
+	before := c.observer
+	c.observer = o
+	c.word.Or(observedBit)
+	return before
+}
+
 // Finish resolves c with the outcome of its I/O, unless it has resolved, and retires it. It reports whether it was
 // this call that resolved it. Backends call it when the I/O is over; the resolver of a yield calls it too.
 func (c *Completion) Finish(n int, err error) bool {
+	if c.word.Load()&observedBit != 0 && c.word.And(^uint32(observedBit))&observedBit != 0 {
+		c.observer.Ended(c, n, err)
+	}
 	state := Succeeded
 	if err != nil {
 		state, n = Failed, 0
@@ -348,6 +374,7 @@ func (c *Completion) Reset() {
 	c.announced, c.settled, c.submitted = false, false, false
 	c.nested, c.linked = nil, false
 	c.kind, c.reason, c.n, c.err = KindNone, "", 0, nil
+	c.observer = nil
 	c.Request = Request{}
 	c.word.Store(uint32(Pending))
 }
