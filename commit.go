@@ -37,7 +37,7 @@ func (o *commitOp) Step() (types.IOResult[struct{}], error) {
 	}
 	res, err := o.c.Step()
 	if err != nil || res.Pending == nil {
-		err = o.tx.committed(o.began, err)
+		err = o.tx.committed(o.c, o.began, err)
 	}
 	return res, err
 }
@@ -49,7 +49,7 @@ func (o *commitOp) Queued() bool { return o.c != nil && o.c.Queued() }
 // the log next, the background work at the latest.
 func (o *commitOp) Abort(cause error) error {
 	db := o.tx.db
-	err := o.tx.committed(o.began, o.c.Abort(cause))
+	err := o.tx.committed(o.c, o.began, o.c.Abort(cause))
 	if o.Queued() {
 		db.abandoned.Store(true)
 		if o.tx.w.durability == Relaxed {
@@ -95,14 +95,15 @@ func (db *DB) commitClock() int64 {
 	return db.io.Now()
 }
 
-// committed ends the transaction with the outcome of its commit.
-func (tx *Tx) committed(began int64, err error) error {
+// committed ends the transaction with the outcome of its commit. The event of one that changed nothing tells of the commit that
+// it was based on, which has happened by then; its own number is that of the next commit.
+func (tx *Tx) committed(c *pager.Commit, began int64, err error) error {
 	db := tx.db
 	db.writer.CompareAndSwap(tx, nil)
 	tx.ended()
 	if db.opts.OnEvent != nil {
 		took := time.Duration(db.io.Now() - began)
-		db.event(Event{Kind: EventCommit, Seq: tx.w.seq, Duration: took, Err: err})
+		db.event(Event{Kind: EventCommit, Seq: uint64(c.Seq()), Duration: took, Err: err})
 	}
 	if err != nil {
 		return err

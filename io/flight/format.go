@@ -185,6 +185,9 @@ var classes = [...]error{
 	io.ErrLocked, fs.ErrNotExist, fs.ErrExist, fs.ErrPermission, fs.ErrInvalid,
 }
 
+// ClassShortRead is the class of io.ErrShortRead.
+const ClassShortRead = 3
+
 // classOf returns the class of an error.
 func classOf(err error) uint8 {
 	if err == nil {

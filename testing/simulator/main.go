@@ -33,6 +33,8 @@ type command struct {
 	coverage  bool
 	shrink    bool
 	state     string
+	flight    string
+	cuts      int
 }
 
 // usage is how the options are explained.
@@ -44,6 +46,7 @@ const usage = `simulator runs the store in simulated worlds and compares all tha
                                                             state of each machine meet each event, or part I of N parts
   simulator -find STATE [-seconds N] [-profile P]           a world that leads to a state, made small, for the enumeration
   simulator -enumerate list [-only TEXT]                    the workloads, with how many points and cases each has
+  simulator -flight FILE [-cuts N] [-v]                     a part of a recording, as io/flight makes them of real programs
 
 It exits with 0 if all was clean, 1 if a check failed, 2 if it was called wrongly. Options:
 `
@@ -66,6 +69,8 @@ func main() {
 	flag.BoolVar(&c.coverage, "coverage", true, "print which state of which machine met which event; without it worlds run a little faster")
 	flag.BoolVar(&c.shrink, "shrink", true, "make a failure smaller, and leave its plan in a file")
 	flag.StringVar(&c.state, "find", "", "look for a world that leads to a `state`, named as -coverage does: \"wal.reserveState reserveTurn\"")
+	flag.StringVar(&c.flight, "flight", "", "replay the recording in a `file` instead")
+	flag.IntVar(&c.cuts, "cuts", 2000, "with -flight: how many power cuts to try, spread over the recording; 0: all that there are")
 	flag.Parse()
 	c.profile = plan.Profile(*profile)
 	os.Exit(c.run())
@@ -80,8 +85,10 @@ func (c *command) run() int {
 		err = fmt.Errorf("%q is not an option", flag.Arg(0))
 	case c.runs < 0 || c.seconds < 0 || c.workers < 1:
 		err = errors.New("-runs and -seconds are at least 0, -workers at least 1")
-	case given(c.replay)+given(c.enumerate)+given(c.state) > 1:
-		err = errors.New("-replay, -enumerate and -find exclude each other")
+	case given(c.replay)+given(c.enumerate)+given(c.state)+given(c.flight) > 1:
+		err = errors.New("-replay, -enumerate, -find and -flight exclude each other")
+	case c.flight != "":
+		return c.recording()
 	case c.state != "":
 		return c.find()
 	case c.replay != "":
