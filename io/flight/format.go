@@ -72,11 +72,11 @@ const (
 //	               2 when the part began, wherever in the part this stands. What no image speaks of is zero
 //	4 image end    device inode name; length: the file's size. All between this and its first image is one
 //	5 handle       a file that was open when the part began: handle device inode name; length: its size; flags: 0x80 its
-//	               content is known, else as of an open
+//	               content is known, 0x40 it was locked, else as of an open
 //	6 ready        all images are here of when the part began
 //	7 note         name sum
 //	8 mark         text
-//	9 stop         the recording was ended; text: why, empty: as asked for
+//	9 stop         the recording, or this part, was ended; text: how
 //
 // A record is valid if its length fits the file and the checksum is right. Where one is not, and no valid one follows, the
 // program died in the middle of it: the recording ends there. If a valid one follows, the recording is damaged.
@@ -154,6 +154,7 @@ func (c Code) String() string {
 const (
 	Carried   = 0x80 // Submit: was under way when the part began
 	Known     = 0x80 // Handle: the file's content is known
+	Locked    = 0x40 // Handle: it was locked
 	Abandoned = 0x01 // End: was given up by its owner
 	HasData   = 0x02 // End: Data holds the bytes that were read
 	Changed   = 0x04 // End: the buffer of a write was changed while it was under way

@@ -26,6 +26,7 @@ type handle struct {
 	f      *file
 	number uint32
 	flags  io.OpenFlag
+	locked bool // guarded by the recorder's mu
 }
 
 // opened1 returns the handle of a file that was opened. The caller holds r.mu.

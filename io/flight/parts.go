@@ -58,12 +58,13 @@ func (r *Recorder) rotate() {
 	if r.opts.History == 0 || r.err != nil || r.ending || !old.ready || old.history < max(r.opts.History, old.images) {
 		return
 	}
-	r.flush()
 	p, err := r.create(old.number + 1)
 	if err != nil {
 		r.fail(err)
 		return
 	}
+	r.add(&Event{Kind: Stop, Text: fmt.Sprintf("part %d follows", p.number)})
+	r.flush()
 	r.oldest, r.before, r.out = r.before, old, p
 	r.head()
 	for _, name := range r.sortedNotes() {
@@ -75,6 +76,9 @@ func (r *Recorder) rotate() {
 		e := Event{Kind: Handle, Flags: uint8(h.flags), Handle: h.number, File: h.f.id, Name: h.f.name, Length: h.f.size}
 		if h.f.known.Load() {
 			e.Flags |= Known
+		}
+		if h.locked {
+			e.Flags |= Locked
 		}
 		r.add(&e)
 		if !seen[h.f] {

@@ -271,7 +271,7 @@ func (r *Recorder) Close() error {
 	defer r.mu.Unlock()
 	err := r.err
 	if err == nil {
-		r.add(&Event{Kind: Stop})
+		r.add(&Event{Kind: Stop, Text: "closed"})
 		r.flush()
 		err = r.err
 		r.fail(ErrEnded)

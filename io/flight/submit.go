@@ -115,6 +115,8 @@ func (o *op) outcome(c *io.Completion, e *Event, err error) {
 		h := o.rec.opened1(o.opening)
 		o.opening.File = h
 		e.Handle, e.File, e.Length, e.Name = h.number, o.opening.ID, o.opening.Size, o.opening.Real
+	case Lock:
+		o.h.locked = o.h.locked || err == nil
 	case Stat:
 		e.File, e.Length, e.Name = o.lookup.ID, o.lookup.Size, o.lookup.Real
 	}

@@ -82,7 +82,7 @@ func (p *player) carried(e *flight.Event) error {
 	name := unix(e.Name)
 	f := p.file(name)
 	f.known = f.known || e.Flags&flight.Known != 0
-	return p.open(e.Handle, name, io.OpenFlag(e.Flags&^flight.Known)&io.OpenWrite)
+	return p.open(e.Handle, name, io.OpenFlag(e.Flags)&io.OpenWrite)
 }
 
 // opened does what an open did.

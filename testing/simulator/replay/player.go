@@ -25,8 +25,8 @@ const mostFindings = 50
 // Result is what a replay found.
 type Result struct {
 	Part     int
-	Torn     int64 // where the recording breaks off; -1: it does not
-	Stopped  bool  // it was ended by its program
+	Torn     int64  // where the recording breaks off; -1: it does not
+	Stopped  string // how it was ended; empty: it was not
 	Findings []string
 	More     int // findings that are not kept
 
@@ -50,8 +50,8 @@ func (r *Result) String() string {
 	switch {
 	case r.Torn >= 0:
 		fmt.Fprintf(&b, "the recording breaks off at offset %d: what follows was not written whole\n", r.Torn)
-	case !r.Stopped:
-		fmt.Fprintln(&b, "the recording was not ended: its program died, or copied it while it ran")
+	case r.Stopped == "":
+		fmt.Fprintln(&b, "the recording was not ended: its program died, or was still running")
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "FOUND %s\n", f)

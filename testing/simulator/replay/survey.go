@@ -17,9 +17,8 @@ type survey struct {
 	databases  []string          // files that were locked
 	starts     map[string]*image // what files held when the part began
 	ready      bool
-	boundaries int // events at which the power could be cut
-	reason     string
-	stopped    bool // the recording was ended
+	boundaries int    // events at which the power could be cut
+	stopped    string // how the recording was ended; empty: it was not
 }
 
 // image gathers what a file holds.
@@ -80,12 +79,15 @@ func examine(r *flight.Reader, name string) (*survey, error) {
 		case e.Kind == flight.Handle:
 			opens[e.Handle] = unix(e.Name)
 			s.start(&e).size = e.Length
+			if e.Flags&flight.Locked != 0 {
+				s.database(unix(e.Name))
+			}
 		case e.Kind == flight.Image && e.Flags&flight.AtStart != 0:
 			s.start(&e).add(&e)
 		case e.Kind == flight.Ready:
 			s.ready = true
 		case e.Kind == flight.Stop:
-			s.stopped, s.reason = true, e.Text
+			s.stopped = e.Text
 		case e.Kind == flight.End:
 			s.ended(&e, asked[e.Op], opens)
 			delete(asked, e.Op)
@@ -113,9 +115,16 @@ func (s *survey) ended(e *flight.Event, asked string, opens map[uint32]string) {
 			opens[e.Handle] = real
 		}
 	case e.Code == flight.Lock && e.Class == 0:
-		if name, ok := opens[e.Handle]; ok && !slices.Contains(s.databases, name) {
-			s.databases = append(s.databases, name)
+		if name, ok := opens[e.Handle]; ok {
+			s.database(name)
 		}
+	}
+}
+
+// database notes that a file is one: it was locked.
+func (s *survey) database(name string) {
+	if !slices.Contains(s.databases, name) {
+		s.databases = append(s.databases, name)
 	}
 }
 
