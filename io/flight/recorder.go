@@ -294,6 +294,9 @@ func (r *Recorder) record(c *io.Completion, what op, changes bool) {
 	if !c.Idle() {
 		return // the backend panics
 	}
+	if what.code == Write {
+		what.sum = sumOf(what.bufs)
+	}
 	r.mu.Lock()
 	o := r.idle
 	if o == nil {

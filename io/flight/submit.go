@@ -36,9 +36,6 @@ func (o *op) submitted(flags uint8) {
 		e.Handle, e.File = o.h.number, o.h.f.id
 	}
 	if o.code == Write {
-		if flags&Carried == 0 {
-			o.sum = sumOf(o.bufs)
-		}
 		e.Sum = o.sum
 		o.data = o.rec.add(&e, o.bufs...)
 		return
@@ -62,8 +59,9 @@ func sumOf(bufs [][]byte) uint64 {
 // Ended implements io.Observer.
 func (o *op) Ended(c *io.Completion, n int, err error) {
 	r := o.rec
-	r.mu.Lock()
 	e := Event{Kind: End, Op: o.number, Code: o.code, Class: classOf(err), Length: int64(n), Offset: -1}
+	o.look(&e, err)
+	r.mu.Lock()
 	if c.Done() {
 		e.Flags |= Abandoned
 	}
@@ -92,22 +90,26 @@ func (o *op) Ended(c *io.Completion, n int, err error) {
 	}
 }
 
-// outcome puts into e what an I/O has got. The caller holds rec.mu.
-func (o *op) outcome(c *io.Completion, e *Event, err error) {
-	switch o.code {
-	case Write:
+// look puts into e what lies in the buffers, which are the recorder's to read until the I/O has ended.
+func (o *op) look(e *Event, err error) {
+	switch {
+	case o.rec.stopped.Load():
+	case o.code == Write:
 		if e.Sum = sumOf(o.bufs); e.Sum != o.sum {
 			e.Flags |= Changed
 		}
-	case Read:
-		if err != nil {
-			return
-		}
+	case o.code == Read && err == nil:
 		e.Sum = xxhash.Sum64(o.buf)
 		if o.rec.opts.ReadData {
 			e.Flags |= HasData
 			e.Data = o.buf
 		}
+	}
+}
+
+// outcome puts into e what an I/O has got, and lets a file that was opened be one of the recorder's. The caller holds rec.mu.
+func (o *op) outcome(c *io.Completion, e *Event, err error) {
+	switch o.code {
 	case Open:
 		if err != nil || c.Done() || o.opening.File == nil { // given up: the backend closes it again
 			return

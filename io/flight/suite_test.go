@@ -42,6 +42,9 @@ func TestSuite(t *testing.T) {
 					return b
 				})
 			})
+			if o.History == 0 {
+				return
+			}
 			t.Run("Twice", func(t *testing.T) {
 				iotest.Run(t, func(t *testing.T) iotest.Backend {
 					b := memoryBackend(io.NewMemory())

@@ -35,7 +35,7 @@ type Result struct {
 	Boundaries, Cut int // where the power could be cut; where it was
 	Images          int // what disks could hold after that, opened and checked
 	Databases       []string
-	Durable, Begun  uint64 // newest notes
+	Durable         uint64 // newest commit noted as that, of any database
 }
 
 // Clean reports whether nothing was found.
@@ -124,7 +124,11 @@ func Run(r *flight.Reader, name string, o Options) (*Result, error) {
 	if p.passed > 0 {
 		p.cut(64)
 	}
-	p.res.Durable, p.res.Begun = p.notes[flight.Durable], p.notes[flight.Begun]
+	for name, n := range p.notes {
+		if name == flight.Durable || strings.HasPrefix(name, flight.Durable+" ") {
+			p.res.Durable = max(p.res.Durable, n)
+		}
+	}
 	return p.res, nil
 }
 
@@ -172,7 +176,11 @@ func (p *player) event(e *flight.Event) error {
 	case flight.ImageEnd:
 		p.imaged(e)
 	case flight.Note:
-		p.notes[e.Name] = max(p.notes[e.Name], e.Sum)
+		name := e.Name
+		if what, database, ok := strings.Cut(name, " "); ok {
+			name = what + " " + p.canonical(database)
+		}
+		p.notes[name] = max(p.notes[name], e.Sum)
 	}
 	if err == nil && isBoundary(e) {
 		p.passed++
