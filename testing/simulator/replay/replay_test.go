@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -271,7 +272,7 @@ func opened(use io.IO, name string, flag io.OpenFlag) (io.File, error) {
 func wait(use io.IO, submit func(c *io.Completion)) error {
 	var c io.Completion
 	submit(&c)
-	if err := use.Wait(nil, &c); err != nil {
+	if err := use.Wait(context.Background(), &c); err != nil {
 		return err
 	}
 	return c.Err()
