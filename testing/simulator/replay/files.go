@@ -48,7 +48,11 @@ func (p *player) imaged(e *flight.Event) {
 	f.image = nil
 	content := im.content(e.Length)
 	held, err := p.disk.Bytes(name)
-	if err == nil && f.known {
+	if err != nil { // it was removed, or has another name, and is open still
+		f.known = false
+		return
+	}
+	if f.known {
 		from, to := difference(held, content, func(at int64) bool { return f.unknown.meet(at, at+1) || im.unknown.meet(at, at+1) })
 		if from == to && len(f.unknown) == 0 && len(im.unknown) == 0 {
 			return

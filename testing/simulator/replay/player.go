@@ -84,6 +84,15 @@ type player struct {
 // Run replays the part of a recording. name is for messages. Errors are those of a recording that can't be replayed: damage, or
 // a part that was not whole.
 func Run(r *flight.Reader, name string, o Options) (*Result, error) {
+	p, err := run(r, name, o)
+	if err != nil {
+		return nil, err
+	}
+	return p.res, nil
+}
+
+// run is Run, and returns the player with its disk.
+func run(r *flight.Reader, name string, o Options) (*player, error) {
 	s, err := examine(r, name)
 	if err != nil {
 		return nil, err
@@ -129,7 +138,7 @@ func Run(r *flight.Reader, name string, o Options) (*Result, error) {
 			p.res.Durable = max(p.res.Durable, n)
 		}
 	}
-	return p.res, nil
+	return p, nil
 }
 
 // found notes a finding.

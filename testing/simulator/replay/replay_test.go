@@ -385,6 +385,11 @@ func TestParts(t *testing.T) {
 		work(t, db, 4, 20, uint64(round))
 		paths = rec.Paths()
 		require.LessOrEqual(t, len(paths), 3)
+		if round%2 == 1 {
+			require.NoError(t, db.Close())
+			db, err = pawl.Open(filepath.Join(dir, "app.pawl"), options(rec, rec))
+			require.NoError(t, err)
+		}
 	}
 	require.NoError(t, db.Close())
 	require.NoError(t, rec.Shutdown())
