@@ -23,12 +23,7 @@ import (
 
 // wait submits an I/O and waits for it.
 func wait(use io.IO, submit func(c *io.Completion)) error {
-	var c io.Completion
-	submit(&c)
-	if err := use.Wait(context.Background(), &c); err != nil {
-		return err
-	}
-	return c.Err()
+	return waitFor(use, new(io.Completion), submit)
 }
 
 // opened opens a file.
@@ -109,6 +104,57 @@ func TestRecords(t *testing.T) {
 	require.Equal(t, xxhash.Sum64String("abc"), list[8].Sum)
 	require.Equal(t, uint64(7), list[18].Sum)
 	require.ErrorIs(t, list[11].Err(), io.ErrShortRead)
+}
+
+// A change is with the operating system before the backend has it, and its end is recorded before anybody is told.
+func TestOrderOfRecords(t *testing.T) {
+	m, out := io.NewMemory(), new(bytes.Buffer)
+	rec, err := flight.RecordTo(m, out, flight.Options{})
+	require.NoError(t, err)
+	newest := func() flight.Event {
+		list, torn, err := decode(out.Bytes())
+		require.NoError(t, err)
+		require.Equal(t, int64(-1), torn)
+		return list[len(list)-1]
+	}
+	submissions := 0
+	m.SetTrace(func(e io.MemoryEvent) {
+		switch name := e.Op.Name(); name {
+		case "write", "truncate", "link", "rename", "remove", "open":
+			if !e.Completed {
+				submissions++
+				require.Equal(t, flight.Submit, newest().Kind)
+				require.Equal(t, name, newest().Code.String())
+			}
+		}
+	})
+	f := opened(t, rec, "file", io.OpenWrite|io.OpenCreate|io.OpenExclusive)
+	ends := 0
+	for _, submit := range []func(c *io.Completion){
+		write(f, 0, []byte("content")), read(f, 0, make([]byte, 7)), f.Sync, func(c *io.Completion) { f.Truncate(c, 3) },
+		func(c *io.Completion) { rec.Link(c, "file", "other") }, func(c *io.Completion) { rec.Rename(c, "other", "new") },
+		func(c *io.Completion) { rec.Remove(c, "new") }, func(c *io.Completion) { rec.SyncDir(c, "new") }, f.Close,
+	} {
+		var c io.Completion
+		c.OnDone(func(*io.Completion) {
+			ends++
+			require.NoError(t, rec.Flush())
+			require.Equal(t, flight.End, newest().Kind)
+		})
+		require.NoError(t, waitFor(rec, &c, submit))
+	}
+	require.Equal(t, 6, submissions)
+	require.Equal(t, 9, ends)
+	require.NoError(t, rec.Close())
+}
+
+// waitFor submits an I/O with c and waits for it.
+func waitFor(use io.IO, c *io.Completion, submit func(c *io.Completion)) error {
+	submit(c)
+	if err := use.Wait(context.Background(), c); err != nil {
+		return err
+	}
+	return c.Err()
 }
 
 // failing is a writer that takes so many bytes and no more.
@@ -254,6 +300,8 @@ func TestPartImages(t *testing.T) {
 		m.SetBytes(name, bytes.Repeat([]byte(name), 100_000))
 		files[name] = opened(t, rec, name, io.OpenWrite)
 	}
+	rec.Note("early", 42)
+	rec.Note("early", 41)
 	states := map[string]map[string][]byte{} // by mark
 	for i := range effort.Of(200, 600, 6000) {
 		name := []string{"a", "b"}[rng.IntN(2)]
@@ -282,6 +330,9 @@ func TestPartImages(t *testing.T) {
 		held, marks := map[string][]byte{}, 0
 		list := readAll(t, path)
 		names := map[uint32]string{}
+		require.Equal(t, flight.Note, list[0].Kind)
+		require.Equal(t, "early", list[0].Name)
+		require.Equal(t, uint64(42), list[0].Sum)
 		for _, e := range list {
 			if e.Kind == flight.Handle {
 				held[e.Name], names[e.Handle] = make([]byte, e.Length), e.Name
