@@ -48,4 +48,5 @@
 //   - system*.go: NewSystem, files of the operating system; platform*.go, posix*.go, windows.go: its system calls
 //   - memory*.go: files in memory, with manual completion and crash images for tests
 //   - iotest: the conformance suite that every backend passes
+//   - flight: a flight recorder, which wraps a backend
 package io

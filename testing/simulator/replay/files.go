@@ -46,8 +46,12 @@ func (p *player) imaged(e *flight.Event) {
 	}
 	im := f.image
 	f.image = nil
-	content := im.content(e.Length)
 	held, err := p.disk.Bytes(name)
+	var before []byte
+	if !f.known {
+		before = held // a part that began inside of the image has the first of it there
+	}
+	content := im.content(e.Length, before)
 	if err != nil { // it was removed, or has another name, and is open still
 		f.known = false
 		return

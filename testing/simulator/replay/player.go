@@ -32,7 +32,7 @@ type Result struct {
 
 	Events, IOs     int
 	Reads, Skipped  int // reads that were compared; that could not be
-	Boundaries, Cut int // where the power could be cut; where it was
+	Boundaries, Cut int // where the power could be cut, the end included; where it was
 	Images          int // what disks could hold after that, opened and checked
 	Databases       []string
 	Durable         uint64 // newest commit noted as that, of any database
@@ -101,7 +101,7 @@ func run(r *flight.Reader, name string, o Options) (*player, error) {
 		return nil, fmt.Errorf("%s: part %d breaks off before its images are whole: replay part %d", name, r.Part(), r.Part()-1)
 	}
 	p := &player{
-		survey: s, opts: o, name: name, res: &Result{Part: r.Part(), Torn: -1, Stopped: s.stopped, Boundaries: s.boundaries, Databases: s.databases},
+		survey: s, opts: o, name: name, res: &Result{Part: r.Part(), Torn: -1, Stopped: s.stopped, Boundaries: s.boundaries + 1, Databases: s.databases},
 		rng: rand.New(rand.NewPCG(o.Seed, 1)), handles: map[uint32]*handle{}, files: map[string]*file{}, flying: map[uint64]*flying{},
 		notes: map[string]uint64{},
 	}
@@ -113,7 +113,7 @@ func run(r *flight.Reader, name string, o Options) (*player, error) {
 	}
 	m := io.NewMemory()
 	for name, im := range s.starts {
-		m.SetBytes(name, im.content(im.size))
+		m.SetBytes(name, im.content(max(im.size, im.reach()), nil))
 		p.files[name] = &file{unknown: im.unknown}
 	}
 	p.disk = disk.New(m, plan.Fifo, p.rng)
@@ -209,7 +209,9 @@ func (p *player) line(e *flight.Event) string {
 		if h := p.handles[e.Handle]; h != nil {
 			text += " " + h.name
 		}
-		text += " " + e.Name
+		if e.Name != "" {
+			text += " " + e.Name
+		}
 		if e.Text != "" {
 			text += " to " + e.Text
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -453,4 +454,65 @@ func TestNotes(t *testing.T) {
 	require.Contains(t, res.String(), "a power cut loses 1.pawl")
 	require.Contains(t, res.String(), "and 20 was acknowledged")
 	require.Contains(t, res.String(), "and 3 the newest that was begun")
+}
+
+// A part that begins while the image of a file is being taken, and while a write is under way, can be replayed too.
+func TestPartInsideOfImage(t *testing.T) {
+	m := io.NewMemory()
+	content := bytes.Repeat([]byte("content "), 100_000)
+	m.SetBytes("large", content)
+	rec, err := flight.Record(m, filepath.Join(t.TempDir(), "recording"), flight.Options{History: 4000})
+	require.NoError(t, err)
+	small, err := opened(rec, "small", io.OpenWrite|io.OpenCreate|io.OpenExclusive)
+	require.NoError(t, err)
+	large, err := opened(rec, "large", io.OpenWrite)
+	require.NoError(t, err)
+	m.SetManual(true)
+	var write, read io.Completion
+	data := bytes.Repeat([]byte("x"), 3000)
+	small.Write(&write, [][]byte{data}, 100)
+	buf := make([]byte, 1000)
+	large.Read(&read, buf, 500_000)
+	steps := 0
+	for ; !read.Done(); steps++ {
+		require.Len(t, m.Queue(), 2, "the write, and something for the image")
+		m.Queue()[1].Complete()
+		begin := rec.Paths()
+		for steps < 3 && rec.Paths()[len(rec.Paths())-1] == begin[len(begin)-1] { // until the images of the part before are copied
+			rec.Mark(string(make([]byte, 50_000)))
+			time.Sleep(time.Millisecond)
+		}
+	}
+	require.Greater(t, steps, 4)
+	require.Equal(t, content[500_000:501_000], buf)
+	m.Queue()[0].Complete()
+	m.SetManual(false)
+	for range 3 {
+		require.NoError(t, wait(rec, func(c *io.Completion) { small.Read(c, buf, 200) }))
+		require.NoError(t, wait(rec, func(c *io.Completion) { large.Read(c, buf, 700_000) }))
+	}
+	require.NoError(t, rec.Shutdown())
+	require.NotContains(t, rec.Paths()[0], "recording.1")
+	compared := 0
+	for _, path := range rec.Paths() {
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		res, err := replayed(t, content, 0)
+		require.NoError(t, err)
+		require.True(t, res.Clean(), "%s", res)
+		require.Zero(t, res.Skipped)
+		compared += res.Reads
+	}
+	require.GreaterOrEqual(t, compared, 6)
+}
+
+// Names of Windows have directories too.
+func TestNamesOfWindows(t *testing.T) {
+	require.Equal(t, "C:/data/app.pawl", unix(`C:\data\app.pawl`))
+	require.Equal(t, "//host/share/x", "/"+unix(`\\host\share\x`))
+	require.Equal(t, `/a\b/c`, unix(`/a\b/c`))
+	s := &survey{names: map[string]string{"x": "C:/d/x"}, dirs: map[string]string{".": "C:/d"}}
+	require.Equal(t, "C:/d/x", s.canonical("x"))
+	require.Equal(t, "C:/d/y", s.canonical("y"))
+	require.Equal(t, "C:/e/y", s.canonical(`C:\e\y`))
 }

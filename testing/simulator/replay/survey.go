@@ -42,9 +42,19 @@ func (im *image) add(e *flight.Event) {
 	im.pieces = append(im.pieces, piece{e.Offset, slices.Clone(e.Data)})
 }
 
-// content returns the bytes of a file of size bytes.
-func (im *image) content(size int64) []byte {
+// reach returns where the last piece ends.
+func (im *image) reach() int64 {
+	end := int64(0)
+	for _, p := range im.pieces {
+		end = max(end, p.offset+int64(len(p.data)))
+	}
+	return end
+}
+
+// content returns the bytes of a file of size bytes: the pieces, over what is below them.
+func (im *image) content(size int64, below []byte) []byte {
 	b := make([]byte, size)
+	copy(b, below)
 	for _, p := range im.pieces {
 		if p.offset < size {
 			copy(b[p.offset:], p.data)
