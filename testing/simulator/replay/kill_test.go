@@ -47,7 +47,7 @@ const tellsOf = "durable"
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	last := uint64(0)
-	for round := range effort.Of(2, 4, 40) {
+	for round := range effort.Of(1, 2, 40) {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKillChild$")
 		cmd.Env = append(os.Environ(), killDir+"="+dir)
 		out, err := cmd.StdoutPipe()

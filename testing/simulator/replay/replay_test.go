@@ -201,7 +201,7 @@ func TestMissingSyncs(t *testing.T) {
 		work(t, db, 1, 60, 1)
 		require.NoError(t, db.Close())
 		require.NoError(t, rec.Close())
-		res, err := replayed(t, out.Bytes(), effort.Of(200, 300, 5000))
+		res, err := replayed(t, out.Bytes(), effort.Of(150, 150, 5000))
 		require.NoError(t, err)
 		require.False(t, res.Clean(), "no sync of %s\n%s", suffix, res)
 		require.Contains(t, res.Findings[0], "a power cut loses app.pawl", "no sync of %s", suffix)
