@@ -202,7 +202,7 @@ func openBelow(dir string) []string {
 // A cut takes what was not synced, and leaves what was: in the data of a file, in its size, in its directory. The other tests
 // rest on that.
 func TestCutTakesWhatWasNotSynced(t *testing.T) {
-	for _, kind := range []string{"ext4", "xfs"} {
+	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			d := newDisk(t, kind)
 			path := filepath.Join(d.dir, "synced")

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/pawldb/pawl"
-	"github.com/pawldb/pawl/io"
 )
 
 // aim says when the power is cut. Which I/O that hits, the machine decides.
@@ -155,11 +154,12 @@ type era struct {
 	disk *disk
 	aim  aim
 	seed uint64
-	io   io.IO // of the database; nil: its own
+	io   *lyingIO // of the database; nil: its own
 	rng  *rand.Rand
 
 	db        *pawl.DB
 	once      sync.Once
+	nth       int         // of the checkpoints, the one that is waited for
 	isCut     atomic.Bool // or about to be
 	over      atomic.Bool // writers end
 	cutDone   chan struct{}
@@ -167,6 +167,8 @@ type era struct {
 	within    atomic.Int32
 	hit       bool // the cut was in what it was aimed at
 	commits   atomic.Int64
+
+	checkpoints atomic.Int32 // that have begun
 
 	failure atomic.Pointer[error] // the first that has no excuse
 }
@@ -222,7 +224,9 @@ func (e *era) event(ev pawl.Event, delay time.Duration) {
 	case pawl.EventCheckpointBegin:
 		if e.aim == inCheckpoint {
 			e.within.Add(1)
-			e.cut(delay)
+			if int(e.checkpoints.Add(1)) == e.nth {
+				e.cut(delay)
+			}
 		}
 	case pawl.EventCheckpoint:
 		if e.aim == inCheckpoint {
@@ -234,22 +238,27 @@ func (e *era) event(ev pawl.Event, delay time.Duration) {
 // options draws how the database is opened.
 func (e *era) options() *pawl.Options {
 	delay := soon(e.rng)
-	return &pawl.Options{
-		IO: e.io, CacheSize: 1 << 18 << e.rng.IntN(4),
+	e.nth = 1 + e.rng.IntN(4)
+	o := &pawl.Options{
+		CacheSize:       1 << 18 << e.rng.IntN(4),
 		CheckpointBytes: 64 << 10 << e.rng.IntN(5),
 		SyncInterval:    time.Duration(1+e.rng.IntN(20)) * time.Millisecond,
 		MustExist:       e.acknowledged > 0,
 		OnEvent:         func(ev pawl.Event) { e.event(ev, delay) },
 	}
+	if e.io != nil {
+		o.IO = e.io
+	}
+	return o
 }
 
 // run opens the database, has writers at work, cuts the power and closes. What is on the disk then is not looked at.
 func (e *era) run() error {
 	e.cutDone = make(chan struct{})
 	options := e.options()
-	if e.aim == inBirth {
+	if e.aim == inBirth { // some after it
 		e.within.Add(1)
-		e.cut(soon(e.rng))
+		e.cut(soon(e.rng) + time.Duration(e.rng.IntN(8))*time.Millisecond)
 	}
 	db, err := pawl.Open(e.path, options)
 	if err != nil {
@@ -273,8 +282,10 @@ func (e *era) run() error {
 	switch e.aim {
 	case anytime:
 		e.cut(time.Duration(1+e.rng.IntN(60)) * time.Millisecond)
+	case inRecovery:
+		e.cut(soon(e.rng)) // if there was nothing to recover
 	case inClose:
-		time.Sleep(time.Duration(1+e.rng.IntN(15)) * time.Millisecond)
+		time.Sleep(time.Duration(1+e.rng.IntN(40)) * time.Millisecond)
 		e.over.Store(true)
 		all.Wait()
 		e.within.Add(1)
@@ -284,9 +295,6 @@ func (e *era) run() error {
 		defer late.Stop()
 	}
 	all.Wait()
-	if e.aim == inRecovery {
-		e.cut(0)
-	}
 	if e.aim != inClose {
 		<-e.cutDone
 	}
@@ -351,7 +359,7 @@ func (e *era) write(writer int, rng *rand.Rand) {
 			pending.Go(func() {
 				err := p.Wait(context.Background())
 				if e.fail("commit", err); err == nil {
-					e.books.end(n, nonce, !relaxed)
+					e.committed(n, nonce, !relaxed)
 				}
 			})
 			continue
@@ -362,7 +370,15 @@ func (e *era) write(writer int, rng *rand.Rand) {
 			e.fail("commit", err)
 			return
 		}
-		e.books.end(n, nonce, !relaxed)
+		e.committed(n, nonce, !relaxed)
+	}
+}
+
+// committed notes that a commit has returned. From the first on syncs are lies, if they ever are.
+func (e *era) committed(n, nonce uint64, durable bool) {
+	e.books.end(n, nonce, durable)
+	if e.io != nil {
+		e.io.lies.Store(true)
 	}
 }
 

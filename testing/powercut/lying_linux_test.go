@@ -2,21 +2,24 @@ package powercut
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"github.com/pawldb/pawl/io"
 )
 
-// lyingIO is a backend whose syncs of some files succeed without doing anything. It is for databases that nobody cancels.
+// lyingIO is the platform's backend, but syncs of some files succeed without doing anything once it is told to lie. It is for
+// databases whose opens nobody cancels.
 type lyingIO struct {
 	io.IO
-	lies func(path string) bool
+	about func(path string) bool
+	lies  atomic.Bool
 }
 
-// logSyncSkipped is the platform's backend without syncs of the log, and databaseSyncSkipped without those of the database file.
-func logSyncSkipped() io.IO { return &lyingIO{io.NewSystem(), isLog} }
-
-func databaseSyncSkipped() io.IO {
-	return &lyingIO{io.NewSystem(), func(path string) bool { return !isLog(path) }}
+// newLyingIO returns one that lies about the log or about the database file, from the start or not yet.
+func newLyingIO(log, atOnce bool) *lyingIO {
+	l := &lyingIO{IO: io.NewSystem(), about: func(path string) bool { return isLog(path) == log }}
+	l.lies.Store(atOnce)
+	return l
 }
 
 // isLog tells the log from the database file, also while it has a temporary name.
@@ -24,7 +27,7 @@ func isLog(path string) bool { return strings.Contains(path, "-wal") }
 
 // Open opens a file, and puts another one in front of it if it is to lie.
 func (l *lyingIO) Open(c *io.Completion, o *io.Opening) {
-	if !l.lies(o.Path) {
+	if !l.about(o.Path) {
 		l.IO.Open(c, o)
 		return
 	}
@@ -32,18 +35,25 @@ func (l *lyingIO) Open(c *io.Completion, o *io.Opening) {
 	opened := new(io.Completion)
 	opened.OnDone(func(*io.Completion) {
 		if opened.Err() == nil {
-			o.File = &lyingFile{o.File}
+			o.File = &lyingFile{o.File, &l.lies}
 		}
 		c.Finish(0, opened.Err())
 	})
 	l.IO.Open(opened, o)
 }
 
-// lyingFile is a file whose syncs do nothing.
-type lyingFile struct{ io.File }
+// lyingFile is a file whose syncs do nothing while it lies.
+type lyingFile struct {
+	io.File
+	lies *atomic.Bool
+}
 
-// Sync succeeds.
+// Sync succeeds, or syncs.
 func (f *lyingFile) Sync(c *io.Completion) {
+	if !f.lies.Load() {
+		f.File.Sync(c)
+		return
+	}
 	c.ArmSubmitted(io.KindSync, f.Name())
 	c.Finish(0, nil)
 }

@@ -6,18 +6,22 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/internal/effort"
 )
 
 var (
 	cutSeed = flag.Uint64("cutseed", 0, "seed of TestPowerCuts; 0: the time")
 	cuts    = flag.Int("cuts", 0, "cuts of TestPowerCuts on each file system; 0: 100, and with -short 10")
 )
+
+// kinds are the file systems.
+var kinds = []string{"ext4", "xfs"}
 
 // tally says what a row of eras was like.
 type tally struct {
@@ -31,7 +35,7 @@ type cutting struct {
 	disk   *disk
 	rng    *rand.Rand
 	books  *books
-	makeIO func() io.IO // nil: the database's own
+	makeIO func() *lyingIO // nil: the databases have their own
 	tally
 }
 
@@ -86,22 +90,28 @@ func (y *tally) String() string {
 	return text
 }
 
+// newCutting returns a row of eras on a new disk, with draws from a seed.
+func newCutting(t *testing.T, kind string) *cutting {
+	d := newDisk(t, kind)
+	seed := *cutSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("the same draws: go test ./testing/powercut -run '^%s$' -cutseed %d", strings.ReplaceAll(t.Name(), "/", "$/^"), seed)
+	return &cutting{disk: d, rng: rand.New(rand.NewPCG(seed, 0)), books: newBooks(d.name("cut"))}
+}
+
 // Whenever the power goes, every commit that was acknowledged is there, with a prefix of the others, each whole, and the check
 // is clean: with concurrent writers, inside checkpoints, recoveries, the making of a database and closes.
 func TestPowerCuts(t *testing.T) {
-	for _, kind := range []string{"ext4", "xfs"} {
+	rounds := *cuts
+	if rounds == 0 {
+		rounds = effort.Of(10, 100, 1000)
+	}
+	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			d := newDisk(t, kind)
-			seed := *cutSeed
-			if seed == 0 {
-				seed = uint64(time.Now().UnixNano())
-			}
-			t.Logf("the same draws: go test ./testing/powercut -run '^TestPowerCuts$' -cutseed %d", seed)
-			c := &cutting{disk: d, rng: rand.New(rand.NewPCG(seed, 0)), books: newBooks(d.name("cut"))}
-			rounds := *cuts
-			if rounds == 0 {
-				rounds = 100
-			}
+			c := newCutting(t, kind)
+			t.Parallel()
 			for i := range rounds {
 				a := aim(i % int(aims))
 				require.NoError(t, c.next(a), "cut %d, %v", i, a)
@@ -109,5 +119,38 @@ func TestPowerCuts(t *testing.T) {
 			t.Log(&c.tally)
 			require.Positive(t, c.commits)
 		})
+	}
+}
+
+// The cuts tell a store that does not sync from one that does: skipping the syncs of a file, all of them or those that come once
+// a commit has returned, is found within a few cuts.
+func TestPowerCutsFindSkippedSyncs(t *testing.T) {
+	const enough = 50
+	for _, kind := range kinds {
+		for _, skip := range []struct {
+			name        string
+			log, atOnce bool
+		}{
+			{"log", true, true},
+			{"log once it is in use", true, false},
+			{"database file", false, true},
+			{"database file once it is in use", false, false},
+		} {
+			t.Run(kind+"/"+skip.name, func(t *testing.T) {
+				c := newCutting(t, kind)
+				t.Parallel()
+				c.makeIO = func() *lyingIO { return newLyingIO(skip.log, skip.atOnce) }
+				var found *lost
+				for i := range enough {
+					err := c.next(aim(c.rng.IntN(int(aims))))
+					if errors.As(err, &found) {
+						t.Logf("found by cut %d: %v", i+1, err)
+						return
+					}
+					require.NoError(t, err, "cut %d", i)
+				}
+				require.Fail(t, "nothing is lost", "after %d cuts", enough)
+			})
+		}
 	}
 }
