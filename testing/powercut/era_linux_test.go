@@ -20,6 +20,7 @@ type aim uint8
 
 const (
 	anytime      aim = iota // a while after the database was opened
+	afterCommits            // soon after some durable commits have returned
 	inCheckpoint            // soon after one began
 	inRecovery              // soon after Open began to recover
 	inBirth                 // soon after Open began to make a database
@@ -27,14 +28,14 @@ const (
 	aims
 )
 
-var aimNames = [aims]string{"anytime", "checkpoint", "recovery", "birth", "close"}
+var aimNames = [aims]string{"anytime", "commits", "checkpoint", "recovery", "birth", "close"}
 
 // String returns the name.
 func (a aim) String() string { return aimNames[a] }
 
 const (
-	longest = time.Second // an era lasts if what it waits for does not come
-	most    = 3000        // commits of an era
+	longest = 10 * time.Second // an era lasts if what it waits for does not come
+	most    = 3000             // commits of an era
 )
 
 // lost is what a cut has done that it must not do. It is an error of what is found on the disk, not of the time before.
@@ -153,15 +154,17 @@ type era struct {
 	*books
 	disk *disk
 	aim  aim
+	calm bool // the log is only written to: no checkpoints
 	seed uint64
 	io   *lyingIO // of the database; nil: its own
 	rng  *rand.Rand
 
 	db        *pawl.DB
 	once      sync.Once
-	nth       int         // of the checkpoints, the one that is waited for
-	isCut     atomic.Bool // or about to be
-	over      atomic.Bool // writers end
+	nth       int           // of the checkpoints, or durable commits, the one that is waited for
+	delay     time.Duration // from what is waited for to the cut
+	isCut     atomic.Bool   // or about to be
+	over      atomic.Bool   // writers end
 	cutDone   chan struct{}
 	recovered atomic.Bool // a recovery has begun
 	within    atomic.Int32
@@ -169,6 +172,7 @@ type era struct {
 	commits   atomic.Int64
 
 	checkpoints atomic.Int32 // that have begun
+	durable     atomic.Int32 // commits that have returned
 
 	failure atomic.Pointer[error] // the first that has no excuse
 }
@@ -192,7 +196,7 @@ func (e *era) cut(delay time.Duration) {
 		go func() {
 			defer close(e.cutDone)
 			time.Sleep(delay)
-			e.hit = e.within.Load() > 0 || e.aim == anytime
+			e.hit = e.within.Load() > 0 || e.aim <= afterCommits
 			e.isCut.Store(true)
 			if err := e.disk.cut(); err != nil {
 				err = fmt.Errorf("shutdown: %w", err)
@@ -209,13 +213,13 @@ func soon(rng *rand.Rand) time.Duration {
 }
 
 // event cuts the power if that was waited for, and counts what is under way.
-func (e *era) event(ev pawl.Event, delay time.Duration) {
+func (e *era) event(ev pawl.Event) {
 	switch ev.Kind {
 	case pawl.EventRecoveryBegin:
 		e.recovered.Store(true)
 		if e.aim == inRecovery {
 			e.within.Add(1)
-			e.cut(delay)
+			e.cut(e.delay)
 		}
 	case pawl.EventRecovery:
 		if e.aim == inRecovery {
@@ -225,7 +229,7 @@ func (e *era) event(ev pawl.Event, delay time.Duration) {
 		if e.aim == inCheckpoint {
 			e.within.Add(1)
 			if int(e.checkpoints.Add(1)) == e.nth {
-				e.cut(delay)
+				e.cut(e.delay)
 			}
 		}
 	case pawl.EventCheckpoint:
@@ -237,14 +241,19 @@ func (e *era) event(ev pawl.Event, delay time.Duration) {
 
 // options draws how the database is opened.
 func (e *era) options() *pawl.Options {
-	delay := soon(e.rng)
-	e.nth = 1 + e.rng.IntN(4)
+	e.delay, e.nth = soon(e.rng), 1+e.rng.IntN(4)
 	o := &pawl.Options{
 		CacheSize:       1 << 18 << e.rng.IntN(4),
 		CheckpointBytes: 64 << 10 << e.rng.IntN(5),
 		SyncInterval:    time.Duration(1+e.rng.IntN(20)) * time.Millisecond,
 		MustExist:       e.acknowledged > 0,
-		OnEvent:         func(ev pawl.Event) { e.event(ev, delay) },
+		OnEvent:         e.event,
+	}
+	if e.aim == afterCommits {
+		e.nth = 2 + e.rng.IntN(40)
+	}
+	if e.calm {
+		o.CheckpointBytes = 0 // far more than is written
 	}
 	if e.io != nil {
 		o.IO = e.io
@@ -276,7 +285,9 @@ func (e *era) run() error {
 		for w := range writers {
 			all.Go(func() { e.write(w, rand.New(rand.NewPCG(e.seed, uint64(w)))) })
 		}
-		all.Go(func() { e.tend(rand.New(rand.NewPCG(e.seed, writers))) })
+		if !e.calm {
+			all.Go(func() { e.tend(rand.New(rand.NewPCG(e.seed, writers))) })
+		}
 		all.Go(func() { e.read(rand.New(rand.NewPCG(e.seed, writers+1))) })
 	}
 	switch e.aim {
@@ -377,6 +388,9 @@ func (e *era) write(writer int, rng *rand.Rand) {
 // committed notes that a commit has returned. From the first on syncs are lies, if they ever are.
 func (e *era) committed(n, nonce uint64, durable bool) {
 	e.books.end(n, nonce, durable)
+	if durable && e.aim == afterCommits && int(e.durable.Add(1)) == e.nth {
+		e.cut(e.delay)
+	}
 	if e.io != nil {
 		e.io.lies.Store(true)
 	}
