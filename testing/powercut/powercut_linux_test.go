@@ -27,7 +27,6 @@ var kinds = []string{"ext4", "xfs"}
 type tally struct {
 	cuts, hits [aims]int
 	commits    uint64 // that were found
-	relaxed    int
 }
 
 // cutting is a row of eras on one disk. The database goes on from one to the next.
@@ -67,19 +66,19 @@ func (c *cutting) next(a aim) error {
 	}
 	c.commits += e.model.n - before
 	if a == inBirth {
-		return removeDatabase(e.path)
+		return c.disk.remove(e.path)
 	}
 	return nil
 }
 
-// removeDatabase deletes a database, if it is there.
-func removeDatabase(path string) error {
+// remove deletes a database, if it is there, so that no cut brings it back.
+func (d *disk) remove(path string) error {
 	for _, name := range []string{path, path + "-wal"} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	return nil
+	return d.top.Sync()
 }
 
 // String says what was cut.
@@ -165,7 +164,7 @@ func (c *cutting) hunt(t *testing.T) {
 		}
 		t.Logf("found by cut %d: %v", i, err)
 		c.books = newBooks(c.books.path)
-		require.NoError(t, removeDatabase(c.books.path))
+		require.NoError(t, c.disk.remove(c.books.path))
 		var commits *missingCommits
 		if !c.calm || errors.As(err, &commits) {
 			return
