@@ -2,6 +2,7 @@ package powercut
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,7 +60,7 @@ type books struct {
 	mu           sync.Mutex
 	acknowledged uint64                         // commit that must be there, with all before it
 	begun        map[uint64]map[uint64]struct{} // by number, the commits that may be there
-	done         map[uint64]uint64              // by number, what has returned: nobody else can be there
+	done         map[uint64]uint64              // by number, what has returned or was seen: nobody else can be there
 }
 
 func newBooks(path string) *books {
@@ -76,12 +77,12 @@ func (b *books) begin(n, nonce uint64) {
 	b.begun[n][nonce] = struct{}{}
 }
 
-// end notes that a commit has returned, on stable storage if it is durable.
-func (b *books) end(n, nonce uint64, durable bool) {
+// end notes that a commit has returned, or was seen; that it is on stable storage if it is durable.
+func (b *books) end(n, nonce uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.done[n] = nonce
-	if durable {
+	if isDurable(nonce) {
 		b.acknowledged = max(b.acknowledged, n)
 	}
 }
@@ -340,7 +341,7 @@ func (e *era) write(writer int, rng *rand.Rand) {
 	var pending sync.WaitGroup
 	defer pending.Wait()
 	for !e.over.Load() && e.commits.Add(1) < most {
-		nonce, relaxed := rng.Uint64()&^(1<<writerBits-1)|uint64(writer)|1<<63, rng.IntN(8) == 0
+		nonce := newNonce(rng, writer)
 		var n uint64
 		body := func(tx *pawl.Tx) error {
 			var err error
@@ -348,14 +349,14 @@ func (e *era) write(writer int, rng *rand.Rand) {
 				return err
 			}
 			e.begin(n, nonce)
-			if relaxed {
+			if !isDurable(nonce) {
 				tx.SetDurability(pawl.Relaxed)
 			}
 			return nil
 		}
 		var err error
 		switch way := rng.IntN(4); {
-		case way == 0 && !relaxed: // others share the transaction
+		case way == 0 && isDurable(nonce): // others share the transaction
 			err = e.db.Batch(body)
 		case way == 1:
 			var tx *pawl.Tx
@@ -370,7 +371,7 @@ func (e *era) write(writer int, rng *rand.Rand) {
 			pending.Go(func() {
 				err := p.Wait(context.Background())
 				if e.fail("commit", err); err == nil {
-					e.committed(n, nonce, !relaxed)
+					e.committed(n, nonce)
 				}
 			})
 			continue
@@ -381,14 +382,14 @@ func (e *era) write(writer int, rng *rand.Rand) {
 			e.fail("commit", err)
 			return
 		}
-		e.committed(n, nonce, !relaxed)
+		e.committed(n, nonce)
 	}
 }
 
 // committed notes that a commit has returned. From the first on syncs are lies, if they ever are.
-func (e *era) committed(n, nonce uint64, durable bool) {
-	e.books.end(n, nonce, durable)
-	if durable && e.aim == afterCommits && int(e.durable.Add(1)) == e.nth {
+func (e *era) committed(n, nonce uint64) {
+	e.books.end(n, nonce)
+	if isDurable(nonce) && e.aim == afterCommits && int(e.durable.Add(1)) == e.nth {
 		e.cut(e.delay)
 	}
 	if e.io != nil {
@@ -424,34 +425,61 @@ func (e *era) tend(rng *rand.Rand) {
 	}
 }
 
-// read looks at snapshots: each has what was acknowledged before it began, and its newest commit whole.
+// read looks at snapshots: each has what was acknowledged before it began, and its newest commit whole. What is seen of a durable
+// commit has to stay, and what a transaction is based on that changes nothing.
 func (e *era) read(rng *rand.Rand) {
 	for !e.over.Load() {
 		acknowledged, _ := e.promised()
-		err := e.db.View(func(tx *pawl.Tx) error {
-			n := tx.Root().Sequence()
-			if n < acknowledged {
-				return &missingCommits{acknowledged, n}
-			}
-			time.Sleep(soon(rng))
-			if n == 0 {
-				return nil
-			}
-			nonce, err := tx.Bucket([]byte("history")).Get([]byte(number(n)))
-			if err != nil {
-				return err
-			}
-			last, err := tx.Bucket([]byte("shared")).Get([]byte("last"))
-			if err == nil && string(last) != string(nonce) {
-				err = fmt.Errorf("commit %d is %x, and %x of it is there", n, nonce, last)
+		var n, nonce uint64
+		look := func(tx *pawl.Tx) (err error) {
+			n, nonce, err = newest(tx)
+			if err == nil && n < acknowledged {
+				err = &missingCommits{acknowledged, n}
 			}
 			return err
+		}
+		if rng.IntN(3) == 0 {
+			err := e.db.Update(look)
+			if err != nil {
+				e.fail("empty update", err)
+				return
+			}
+			e.acknowledge(n)
+			continue
+		}
+		err := e.db.View(func(tx *pawl.Tx) error {
+			if rng.IntN(2) == 0 {
+				time.Sleep(soon(rng))
+			}
+			return look(tx)
 		})
 		if err != nil {
 			e.fail("view", err)
 			return
 		}
+		if n > 0 {
+			e.books.end(n, nonce)
+		}
 	}
+}
+
+// newest returns the newest commit that a transaction sees, after a look at both ends of it; 0 if there is none yet.
+func newest(tx *pawl.Tx) (n, nonce uint64, err error) {
+	if n = tx.Root().Sequence(); n == 0 {
+		return 0, 0, nil
+	}
+	first, err := tx.Bucket([]byte("history")).Get([]byte(number(n)))
+	if err != nil {
+		return 0, 0, err
+	}
+	last, err := tx.Bucket([]byte("shared")).Get([]byte("last"))
+	if err != nil {
+		return 0, 0, err
+	}
+	if string(first) != string(last) || len(first) != 8 {
+		return 0, 0, fmt.Errorf("commit %d is %x, and %x of it is there", n, first, last)
+	}
+	return n, binary.BigEndian.Uint64(first), nil
 }
 
 // check mounts the disk anew and verifies what is there. A read-only open leaves the log to the next era's recovery.

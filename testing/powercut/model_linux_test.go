@@ -10,7 +10,7 @@ import (
 	"github.com/pawldb/pawl"
 )
 
-// A commit is made of its nonce alone, a random number whose lowest bits are its writer. It changes
+// A commit is made of its nonce alone, a random number whose lowest bits are its writer and its durability. It changes
 //
 //	root          the sequence, which is the commit's number
 //	history       number: nonce, of the last historyLength commits
@@ -20,7 +20,9 @@ import (
 // so that what is there tells by itself which commits made it.
 const (
 	writers       = 6
-	writerBits    = 3
+	writerBits    = 7      // of a nonce
+	relaxedBit    = 1 << 3 // of a nonce
+	alwaysBit     = 1 << 63
 	historyLength = 4096
 	ownKeys       = 150
 	sharedKeys    = 40
@@ -41,8 +43,20 @@ var pool = func() string {
 	return string(b)
 }()
 
+// newNonce draws a commit of a writer; one of eight is relaxed.
+func newNonce(rng *rand.Rand, writer int) uint64 {
+	nonce := rng.Uint64()&^(writerBits|relaxedBit) | uint64(writer) | alwaysBit
+	if rng.IntN(8) == 0 {
+		nonce |= relaxedBit
+	}
+	return nonce
+}
+
 // writerOf returns the writer of a commit.
-func writerOf(nonce uint64) int { return int(nonce & (1<<writerBits - 1)) }
+func writerOf(nonce uint64) int { return int(nonce & writerBits) }
+
+// isDurable reports whether a commit is on stable storage when it is visible.
+func isDurable(nonce uint64) bool { return nonce&relaxedBit == 0 }
 
 // own returns the name of a writer's bucket.
 func own(writer int) string { return "w" + strconv.Itoa(writer) }
