@@ -138,7 +138,7 @@ func (d *disk) mount() error {
 	err := unix.Mount(d.loop.Name(), d.dir, d.kind, 0, "")
 	switch err {
 	case nil:
-	case unix.EPERM, unix.EACCES, unix.ENODEV:
+	case unix.EPERM, unix.EACCES, unix.ENODEV, unix.EINVAL: // the last one of features that the kernel does not know
 		return &missing{fmt.Sprintf("%s can't be mounted: %v", d.kind, err)}
 	default:
 		return fmt.Errorf("mount of %s, %s: %w", d.loop.Name(), d.kind, err)
