@@ -229,7 +229,8 @@ func (tx *Tx) Rollback() error {
 }
 
 // Commit makes what the transaction changed durable, as its durability says, and ends it. A transaction that changed nothing
-// waits until the commit that it is based on is. A read transaction can't be committed: ErrTxReadOnly.
+// waits, as its own durability says, for the commit that it is based on: a Full one until that is on stable storage, even if it
+// is a Relaxed one. A read transaction can't be committed: ErrTxReadOnly.
 //
 // After any error but ErrCommitUnknown nothing of the transaction is anywhere. The transaction has ended after every error but
 // ErrTxBusy, ErrTxManaged and ErrTxReadOnly, which change nothing. The context counts until the commit is handed to the log;

@@ -121,7 +121,8 @@ func stepInto[T any, S any](child types.Stepper[T], state *S, next S) (*io.Compl
 	return res.Pending, err
 }
 
-// start decides whether there is something to commit. A transaction that changed nothing waits for what it has read.
+// start decides whether there is something to commit. A transaction that changed nothing waits for what it has read: if it is a
+// full one until that is durable, also if a relaxed commit wrote it.
 func (c *Commit) start() error {
 	tx := c.tx
 	if tx.writing > 0 {
@@ -131,7 +132,11 @@ func (c *Commit) start() error {
 		c.tx = nil
 		tx.Rollback()
 		c.state = commitWait
-		c.wait.StartVisible(c.p.log, c.seq)
+		if c.full {
+			c.wait.StartDurable(c.p.log, c.seq)
+		} else {
+			c.wait.StartVisible(c.p.log, c.seq)
+		}
 		return nil
 	}
 	c.seq = tx.seq

@@ -109,15 +109,15 @@ func (h *History) settled(c Commit) (uint64, error) {
 }
 
 // Visible notes that a commit was successful, so that transactions that begin from now on see it; durable: it is on stable
-// storage too.
+// storage too, with those before it.
 func (h *History) Visible(c Commit, durable bool) error {
 	seq, err := h.settled(c)
 	if err != nil {
 		return err
 	}
 	h.seen = max(h.seen, seq)
-	if durable && !Same(c.root, c.base) { // one that changed nothing promises nothing of those before it
-		h.safe = max(h.safe, seq)
+	if durable { // one that changed nothing promises what it is based on
+		h.safe = max(h.safe, h.real(seq))
 	}
 	return nil
 }
