@@ -17,7 +17,7 @@ import (
 
 var (
 	cutSeed = flag.Uint64("cutseed", 0, "seed of TestPowerCuts; 0: the time")
-	cuts    = flag.Int("cuts", 0, "cuts of TestPowerCuts on each file system; 0: 100, and with -short 10")
+	cuts    = flag.Int("cuts", 0, "cuts of TestPowerCuts on each file system; 0: 100, with -short 10, with -long 1000")
 )
 
 // kinds are the file systems.
