@@ -116,7 +116,8 @@ func run(r *flight.Reader, name string, o Options) (*player, error) {
 		m.SetBytes(name, im.content(max(im.size, im.reach()), nil))
 		p.files[name] = &file{unknown: im.unknown}
 	}
-	p.disk = disk.New(m, plan.Fifo, p.rng)
+	p.disk = disk.New(m, plan.Fifo, rand.NewPCG(o.Seed, 2))
+	p.disk.IgnoreLocks()
 	for {
 		e, err := r.Next()
 		if err == stdio.EOF {
