@@ -2,10 +2,12 @@ package pawl
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/pawldb/pawl/btree"
 	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/pager"
 	"github.com/pawldb/pawl/types"
 )
@@ -82,6 +84,8 @@ func (b *beginOp) Step() (types.IOResult[*Tx], error) {
 		case beginTurn:
 			res, err := b.turn.Step()
 			switch {
+			case errors.Is(err, io.ErrClosed) && b.db.closing.Load():
+				return types.Fail[*Tx](ErrClosed)
 			case err != nil:
 				return types.Fail[*Tx](err)
 			case res.Pending != nil:

@@ -51,7 +51,9 @@ type checkpointOp struct {
 func (o *checkpointOp) Step() (types.IOResult[CheckpointResult], error) {
 	db := o.db
 	if !o.begun {
+		db.moving.Add(1) // first: Close sees this, or it is refused
 		if err := o.refused(); err != nil {
+			o.leave()
 			return types.Fail[CheckpointResult](err)
 		}
 		db.event(Event{Kind: EventCheckpointBegin})
@@ -92,8 +94,14 @@ func (o *checkpointOp) end(res pager.CheckpointResult, err error) {
 	db.ckpt.mu.Lock()
 	db.ckpt.err = err
 	db.ckpt.mu.Unlock()
-	db.signalEnd() // it was registered like a reader
+	o.leave()
 	db.event(Event{Kind: EventCheckpoint, Duration: took, Seq: uint64(res.Covered), Bytes: res.Bytes, Err: err})
+}
+
+// leave lets Close go on.
+func (o *checkpointOp) leave() {
+	o.db.moving.Add(-1)
+	o.db.signalEnd()
 }
 
 // Abort gives the checkpoint up.

@@ -57,7 +57,7 @@ func (o *closeOp) Step() (types.IOResult[struct{}], error) {
 			o.began, o.state = db.io.Now(), closeDrain
 
 		case closeDrain:
-			if db.p.OpenReaders() == 0 {
+			if db.p.OpenReaders() == 0 && db.moving.Load() == 0 {
 				o.stopWork()
 			} else if wait := db.ended.hear("open transactions"); wait != nil {
 				return types.Wait[struct{}](wait)

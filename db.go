@@ -22,6 +22,7 @@ type DB struct {
 	path string
 
 	closing atomic.Bool
+	moving  atomic.Int32  // checkpoints under way: Close waits for them, as for transactions
 	closed  chan struct{} // when Close has ended
 	closer  types.Turn    // one Close at a time
 	ended   bell          // rings when a transaction ended while closing, or background work

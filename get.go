@@ -21,10 +21,13 @@ func notValue(k btree.Kind) error {
 // valueOf returns the value of an entry that has it: a slice of an image, or a copy of what a transaction may still change.
 func (tx *Tx) valueOf(e btree.Entry) []byte {
 	if !e.Shared {
-		return append(make([]byte, 0, len(e.Value)), e.Value...)
+		return copyOf(e.Value)
 	}
 	return tx.hand(e.Page, e.Value)
 }
+
+// copyOf returns a copy with no room behind it.
+func copyOf(b []byte) []byte { return append(make([]byte, 0, len(b)), b...) }
 
 // inMemory finds the entry under key in a read transaction if that needs no I/O. It costs no allocation.
 func (b *Bucket) inMemory(key []byte) (e btree.Entry, ok bool, err error) {

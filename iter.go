@@ -85,7 +85,7 @@ func (b *Bucket) Buckets() iter.Seq2[[]byte, *Bucket] {
 			if c.c.Entry().Kind != btree.KindBucket {
 				continue
 			}
-			name := slices.Clone(c.c.Key())
+			name := copyOf(c.c.Key())
 			if !yield(name, b.Bucket(name)) {
 				return
 			}

@@ -1,8 +1,6 @@
 package pawl
 
 import (
-	"slices"
-
 	"github.com/pawldb/pawl/btree"
 	"github.com/pawldb/pawl/types"
 )
@@ -129,7 +127,7 @@ func (t *moveTask) Abort(cause error) error {
 // key returns the key that the cursor is at.
 func (c *Cursor) key() []byte {
 	if c.b.tx.w != nil {
-		return slices.Clone(c.c.Key())
+		return copyOf(c.c.Key())
 	}
 	return c.b.tx.hand(c.c.Entry().Page, c.c.Key())
 }

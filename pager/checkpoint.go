@@ -132,7 +132,7 @@ func (a *attempt) step() (*io.Completion, error) {
 		if c := a.p.ckpt.Acquire(&a.ticket, "another checkpoint"); c != nil {
 			return c, nil
 		}
-		if err := a.p.Failed(); err != nil {
+		if err := a.p.refuses(); err != nil {
 			return nil, err
 		}
 		a.wait.StartDurable(a.p.log, a.target)

@@ -112,7 +112,7 @@ func (c *Close) Step() (types.IOResult[struct{}], error) {
 			if !c.io.Done() {
 				return types.Wait[struct{}](&c.io)
 			}
-			c.state = closeEnded
+			c.end()
 			if c.err == nil {
 				c.err = c.io.Err()
 			}
@@ -131,6 +131,14 @@ func (c *Close) Step() (types.IOResult[struct{}], error) {
 func (c *Close) closeLog() {
 	c.log.Start(c.p.log, c.clean)
 	c.state = closeLog
+}
+
+// end lets those go on who wait for a turn: they learn that there is nothing left to go on with.
+func (c *Close) end() {
+	c.state = closeEnded
+	c.p.closed.Store(true)
+	c.p.turn.Release(&c.writer)
+	c.p.ckpt.Release(&c.ticket)
 }
 
 // Waiting reports whether Close still waits for the writer's turn: Abort then leaves the database open.
@@ -157,6 +165,6 @@ func (c *Close) Abort(cause error) error {
 	} else {
 		log.Discard(unlock)
 	}
-	c.state = closeEnded
+	c.end()
 	return cause
 }

@@ -432,7 +432,7 @@ func (b *beginLog) Step() (types.IOResult[struct{}], error) {
 			return types.Done(struct{}{})
 		}
 		// The one who was first may have failed with the meta block on its way: the disk may need the log that it made.
-		if err := p.Failed(); err != nil {
+		if err := p.refuses(); err != nil {
 			p.ckpt.Release(&b.ticket)
 			return types.Fail[struct{}](err)
 		}

@@ -64,6 +64,7 @@ type Pager struct {
 	syncing types.Turn // one sync of the file at a time: two at once could each take the other's error
 
 	published atomic.Pointer[Snapshot]
+	closed    atomic.Bool // Close has ended
 
 	mu           sync.Mutex
 	gen          *generation   // newest durable
@@ -130,6 +131,15 @@ func (p *Pager) Failed() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.failed
+}
+
+// refuses returns why whoever has got a turn can't go on: the database has failed, or it was closed meanwhile, which is
+// io.ErrClosed.
+func (p *Pager) refuses() error {
+	if p.closed.Load() {
+		return io.ErrClosed
+	}
+	return p.Failed()
 }
 
 // fail makes the database refuse further writes, with the first cause.

@@ -66,7 +66,7 @@ func (b *Begin) Step() (types.IOResult[*Tx], error) {
 	if c := p.turn.Acquire(&tx.ticket, "the writer's turn"); c != nil {
 		return types.Wait[*Tx](c)
 	}
-	if err := p.Failed(); err != nil {
+	if err := p.refuses(); err != nil {
 		p.turn.Release(&tx.ticket)
 		return types.Fail[*Tx](err)
 	}

@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"sync/atomic"
+
 	"fmt"
 
 	"github.com/pawldb/pawl/internal/invariant"
@@ -33,7 +35,7 @@ const (
 type flush struct {
 	log   *Log
 	state flushState
-	busy  bool // a step is under way: guards against a second stepper
+	busy  atomic.Bool // a step is under way: guards against a second stepper
 
 	group      layout
 	commits    []*Commit // of the group
@@ -67,21 +69,15 @@ func (f *flush) active() bool { return f.log.failed == nil && (f.state != flushI
 // nothing is left to do. The caller is the leader and does not hold the log's lock.
 func (f *flush) step() *io.Completion {
 	l := f.log
-	l.mu.Lock()
-	if f.busy {
+	if !f.busy.CompareAndSwap(false, true) {
 		panic(invariant.Failf("wal: flush stepped by two at once"))
 	}
-	f.busy = true
-	l.mu.Unlock()
-	defer func() {
-		l.mu.Lock()
-		f.busy = false
-		l.mu.Unlock()
-	}()
+	defer f.busy.Store(false) // without the lock: a panic that holds it shall be seen
 	for {
 		switch f.state {
 		case flushIdle:
 			l.mu.Lock()
+			file := l.file // a close that is given up takes it away, and lets the log fail
 			switch {
 			case l.failed != nil:
 				l.mu.Unlock()
@@ -89,11 +85,11 @@ func (f *flush) step() *io.Completion {
 			case f.syncDue():
 				f.beginSync()
 				l.mu.Unlock()
-				l.file.Sync(&f.sync)
+				file.Sync(&f.sync)
 			case l.first != nil:
 				f.beginWrite()
 				l.mu.Unlock()
-				f.submitWrite()
+				f.submitWrite(file)
 			default:
 				l.mu.Unlock()
 				return nil
@@ -167,7 +163,7 @@ func (f *flush) beginWrite() {
 }
 
 // submitWrite submits every piece of the group.
-func (f *flush) submitWrite() {
+func (f *flush) submitWrite(file io.File) {
 	f.io.Reset()
 	f.io.Start("the log's group to be written")
 	for len(f.writes) < len(f.group.pieces) {
@@ -177,7 +173,7 @@ func (f *flush) submitWrite() {
 		c := f.writes[i]
 		c.Reset()
 		f.io.Add(c)
-		f.log.file.Write(c, f.group.pieces[i].bufs, f.group.pieces[i].offset)
+		file.Write(c, f.group.pieces[i].bufs, f.group.pieces[i].offset)
 	}
 	f.io.Build()
 }
@@ -187,10 +183,11 @@ func (f *flush) finishWrite(p io.Proof) {
 	p.Must(io.KindGroup)
 	l := f.log
 	l.mu.Lock()
-	if l.failed != nil { // another sync of the file failed meanwhile: nothing counts any more
+	if l.failed != nil { // another sync of the file failed meanwhile, or it was closed: nothing counts any more
 		l.mu.Unlock()
 		return
 	}
+	file := l.file
 	l.written = f.group.last
 	l.unsynced += f.group.bytes
 	f.written, f.places = f.group.end, f.group.places
@@ -220,7 +217,7 @@ func (f *flush) finishWrite(p io.Proof) {
 	l.told()
 	clear(f.commits)
 	if sync {
-		l.file.Sync(&f.sync)
+		file.Sync(&f.sync)
 	}
 	l.wakeSatisfied()
 }

@@ -3,6 +3,7 @@ package wal
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"github.com/cespare/xxhash/v2"
@@ -238,12 +239,11 @@ func (m *Close) Step() (types.IOResult[struct{}], error) {
 		}
 		switch m.state {
 		case closeFile:
-			f := l.openFile()
+			f := l.release()
 			if f == nil {
 				m.state = closeEnded
 				return types.Done(struct{}{})
 			}
-			l.setFile(nil, l.fileID)
 			m.state = closeCloses
 			f.Close(&m.io)
 
@@ -303,13 +303,28 @@ func (m *Close) AbortThen(cause error, then func()) error {
 	return cause
 }
 
-// Discard closes the log's file, if it has one, without waiting, for an open that failed, and calls then when nothing touches that
-// file any more.
-func (l *Log) Discard(then func()) {
+// errReleased is why a log fails whose file is closed while commits are on their way.
+var errReleased = errors.New("wal: the log was closed while commits were on their way")
+
+// release takes the log's file away, if it has one, for good. A close that gives up, or whose checkpoint fails, does not wait for
+// commits that are on their way: nobody learns what becomes of them before the next open.
+func (l *Log) release() io.File {
 	l.mu.Lock()
 	f := l.file
 	l.file = nil
+	if f != nil && l.failed == nil && (l.durable < l.queued || l.flush.state != flushIdle) {
+		l.failed = fmt.Errorf("%w: %w", types.ErrFailed, errReleased)
+		l.first, l.last = nil, nil
+	}
 	l.mu.Unlock()
+	l.wakeSatisfied()
+	return f
+}
+
+// Discard closes the log's file, if it has one, without waiting, for an open that failed, and calls then when nothing touches that
+// file any more.
+func (l *Log) Discard(then func()) {
+	f := l.release()
 	if f == nil {
 		then()
 		return

@@ -156,6 +156,8 @@ func (c *command) search() int {
 	var failed *plan.Plan
 	done := 0
 	work := func() {
+		watch := newWatch()
+		defer watch.end()
 		for {
 			n := next.Add(1) - 1
 			if c.runs > 0 && n >= uint64(c.runs) || c.seconds > 0 && time.Since(began) >= time.Duration(c.seconds)*time.Second {
@@ -166,7 +168,8 @@ func (c *command) search() int {
 			if c.coverage {
 				table = cover.Table{}
 			}
-			res := world.Run(p, world.Options{Log: c.log(), Cover: table})
+			watch.begin(p.Seed, c.profile)
+			res := world.Run(p, world.Options{Log: c.log(), Cover: table, Steps: &watch.steps})
 			mu.Lock()
 			covered.Merge(table)
 			all.Add(res.Counts)

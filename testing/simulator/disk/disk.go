@@ -46,7 +46,7 @@ type Disk struct {
 	base     uint64         // number of the era's first I/O
 	failed   bool           // an I/O of the era was made to fail
 	full     bool           // an I/O of the era found no space because of a fault
-	lied     bool           // since the beginning
+	lies     int            // places that may be wrong because the disk broke its promises, since the beginning
 	cut      int64          // of Cut: number of the survivors, -1: drawn
 	cutDue   bool           // a fault cuts the power
 	buf      []byte
@@ -159,7 +159,10 @@ func (d *Disk) Failed() bool { return d.failed }
 func (d *Disk) Filled() bool { return d.full }
 
 // Lied reports whether the disk ever broke its promises.
-func (d *Disk) Lied() bool { return d.lied }
+func (d *Disk) Lied() bool { return d.lies > 0 }
+
+// Lies returns how many places may be wrong because of that.
+func (d *Disk) Lies() int { return d.lies }
 
 // Sum returns a hash of all that happened.
 func (d *Disk) Sum() uint64 { return d.hash.Sum64() }

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/pawldb/pawl/io"
@@ -109,13 +110,13 @@ func (d *Disk) strike(op *io.Op, f plan.Fault) plan.FaultKind {
 		op.Complete()
 		d.Advance(f.Arg)
 	case f.Kind == plan.Lose && (name == "write" || name == "sync" || name == "truncate"):
-		d.lied = true
+		d.lies++
 		op.Lose()
 	case f.Kind == plan.Divert && data:
-		d.lied = true
+		d.lies += 2 // where it should be, and where it is
 		op.Divert(f.Arg / 512 * 512)
 	case f.Kind == plan.FlipIO && data:
-		d.lied = true
+		d.lies++
 		op.CompleteFlipped(f.Arg)
 	case f.Kind == plan.Rot:
 		d.rot(f.Arg)
@@ -145,7 +146,7 @@ func (d *Disk) fail(op *io.Op) {
 	op.Fail(ErrInjected)
 }
 
-// rot changes a bit of some file.
+// rot changes a bit of some file, of a byte that something was written to.
 func (d *Disk) rot(arg int64) {
 	names := d.Names()
 	if len(names) == 0 {
@@ -157,8 +158,12 @@ func (d *Disk) rot(arg int64) {
 	if err != nil || len(content) == 0 {
 		return
 	}
-	d.lied = true
-	if err := d.Flip(name, arg%int64(len(content)), int(arg%8)); err != nil {
+	at := arg % int64(len(content))
+	if i := bytes.IndexFunc(content[at:], func(r rune) bool { return r != 0 }); i >= 0 {
+		at += int64(i)
+	}
+	d.lies++
+	if err := d.Flip(name, at, int(arg%8)); err != nil {
 		Violate("rot of %s: %v", name, err)
 	}
 }

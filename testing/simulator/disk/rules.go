@@ -46,8 +46,8 @@ type fileRules struct {
 	piece  uint64 // number of the last write
 }
 
-// metaEnd is where the two meta blocks end, and logBlock the size of a block of the log in bytes.
-const metaEnd, logBlock = 8192, 4096
+// MetaEnd is where the two meta blocks end, and logBlock the size of a block of the log in bytes.
+const MetaEnd, logBlock = 8192, 4096
 
 func (r *rules) file(name string) *fileRules {
 	f := r.files[name]
@@ -58,7 +58,8 @@ func (r *rules) file(name string) *fileRules {
 	return f
 }
 
-func isLog(name string) bool { return strings.HasSuffix(name, "-wal") }
+// IsLog reports whether a file is a log.
+func IsLog(name string) bool { return strings.HasSuffix(name, "-wal") }
 
 // isNew reports whether a file is being made: it has nothing to lose, and nobody else knows its name.
 func isNew(name string) bool { return strings.Contains(name, ".new-") }
@@ -92,7 +93,7 @@ func (r *rules) submitted(op *io.Op, queue []*io.Op) {
 	case name == "sync":
 		f.covers[op] = true
 	case !changes:
-	case isLog(op.File):
+	case IsLog(op.File):
 		r.logs(op)
 	default:
 		r.changes(op, queue)
@@ -102,7 +103,7 @@ func (r *rules) submitted(op *io.Op, queue []*io.Op) {
 // changes checks a change of a database file.
 func (r *rules) changes(op *io.Op, queue []*io.Op) {
 	f := r.file(op.File)
-	meta := op.Name() == "write" && op.Offset < metaEnd
+	meta := op.Name() == "write" && op.Offset < MetaEnd
 	switch {
 	case meta && r.same(op): // an open has found it, and makes sure that the disk has it
 		r.proves[op] = true
@@ -114,7 +115,7 @@ func (r *rules) changes(op *io.Op, queue []*io.Op) {
 	case f.needed > 0 && op.Length >= f.needed: // it was to be cut by more, and that failed
 	case f.broken:
 		Violate("%v cuts the file, behind a meta block that could not be written", op)
-	case f.meta || slices.ContainsFunc(queue, func(o *io.Op) bool { return o.File == op.File && o.Name() == "write" && o.Offset < metaEnd }):
+	case f.meta || slices.ContainsFunc(queue, func(o *io.Op) bool { return o.File == op.File && o.Name() == "write" && o.Offset < MetaEnd }):
 		Violate("%v cuts the file, and the meta block is not synced", op)
 	default:
 		f.needed = op.Length
@@ -216,7 +217,7 @@ func (f *fileRules) cut(length int64, err error) {
 func (r *rules) wrote(op *io.Op, err error) {
 	f := r.file(op.File)
 	switch {
-	case isLog(op.File) && !zero(op):
+	case IsLog(op.File) && !zero(op):
 		f.failed = f.failed || err != nil
 		content := bytes.Join(op.Buffers(), nil)
 		for at := int64(0); at < op.Length; at += logBlock {
@@ -228,7 +229,7 @@ func (r *rules) wrote(op *io.Op, err error) {
 		}
 	case r.proves[op]:
 		delete(r.proves, op)
-	case !isLog(op.File) && op.Offset < metaEnd:
+	case !IsLog(op.File) && op.Offset < MetaEnd:
 		f.meta, f.at = true, op.Offset
 		f.broken = f.broken || err != nil
 		clear(f.covers) // a sync under way may not cover it
@@ -241,9 +242,9 @@ func (r *rules) syncEnded(op *io.Op, err error) {
 	covers := f.covers[op]
 	delete(f.covers, op)
 	switch {
-	case isLog(op.File) && err != nil:
+	case IsLog(op.File) && err != nil:
 		f.failed = f.failed || len(f.dirty) > 0
-	case isLog(op.File):
+	case IsLog(op.File):
 		for _, b := range f.dirty {
 			f.synced[b] = r.database(op.File).durable
 		}

@@ -10,6 +10,7 @@ type History struct {
 	states []*Bucket // consecutive
 	safe   uint64    // a power cut keeps this commit and those before it
 	alive  uint64    // the death of the process keeps this one; at least safe
+	proven uint64    // a later commit says that this one is durable: one lie of the disk can't hide that; at most safe
 	seen   uint64    // a transaction begun now sees this commit, or a later one
 }
 
@@ -34,6 +35,10 @@ func (h *History) Last() uint64 { return h.first + uint64(len(h.states)) - 1 }
 
 // Safe returns the newest commit that must survive the next power cut.
 func (h *History) Safe() uint64 { return h.safe }
+
+// Proven returns the newest commit that is there even if one place on the disk is wrong, or whose loss is noticed: the log says
+// with each commit what was durable before, so that only the newest one can go unnoticed.
+func (h *History) Proven() uint64 { return h.proven }
 
 // Alive returns the newest commit that must be there at the next open.
 func (h *History) Alive() uint64 { return max(h.safe, h.alive) }
@@ -83,6 +88,7 @@ func (h *History) Begin(seq uint64) (*Tx, error) {
 type Commit struct {
 	Seq        uint64
 	root, base *Bucket
+	before     uint64 // what was safe
 }
 
 // Offer notes that a transaction is being committed: its state is that of commit seq, if the commit comes about.
@@ -90,7 +96,7 @@ func (h *History) Offer(seq uint64, t *Tx) (Commit, error) {
 	if seq != h.Last()+1 {
 		return Commit{}, fmt.Errorf("commit %d comes behind commit %d", seq, h.Last())
 	}
-	c := Commit{seq, t.root, h.At(h.Last())}
+	c := Commit{seq, t.root, h.At(h.Last()), h.safe}
 	h.epoch++
 	h.states = append(h.states, t.root)
 	return c, nil
@@ -118,6 +124,9 @@ func (h *History) Visible(c Commit, durable bool) error {
 	h.seen = max(h.seen, seq)
 	if durable { // one that changed nothing promises what it is based on
 		h.safe = max(h.safe, h.real(seq))
+	}
+	if durable && !Same(c.root, c.base) {
+		h.proven = max(h.proven, c.before)
 	}
 	return nil
 }
@@ -158,7 +167,7 @@ func (h *History) Recovered(seq, least uint64, durable bool) error {
 	if durable {
 		h.safe = seq
 	}
-	h.safe = min(h.safe, seq)
+	h.safe, h.proven = min(h.safe, seq), min(h.proven, seq)
 	if drop := len(h.states) - kept; drop > 0 {
 		h.states = append([]*Bucket(nil), h.states[drop:]...)
 		h.first += uint64(drop)

@@ -13,7 +13,8 @@ import (
 // Writes reports whether an operation is for write transactions alone.
 func (k OpKind) Writes() bool {
 	switch k {
-	case Get, GetNow, GetAppend, GetMany, Has, Scan, ScanBack, First, Last, ReadAt, Stats, Sequence, Pause, Sleep:
+	case Get, GetNow, GetAppend, GetMany, Has, Scan, ScanBack, Walk, WalkBack, Range, RangeBack, First, Last, ReadAt, Stats, Sequence,
+		Pause, Sleep:
 		return false
 	}
 	return true

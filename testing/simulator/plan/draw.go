@@ -31,6 +31,7 @@ type drawer struct {
 	profile Profile
 	kinds   []OpKind    // of write transactions, as often as they come
 	faults  []FaultKind // on in this run
+	lies    int         // that are left to this run
 	ids     int
 }
 
@@ -68,6 +69,8 @@ func (d *drawer) features() {
 		{Put, 12}, {PutIfAbsent, 2}, {Modify, 3}, {Delete, 4}, {DeleteRange, 2}, {CreateBucket, 3}, {DropBucket, 1},
 		{MoveBucket, 1}, {SetSequence, 1}, {Savepoint, 2}, {Undo, 1}, {Release, 1}, {CursorDelete, 1},
 		{Get, 2}, {GetMany, 1}, {Scan, 1}, {ScanBack, 1}, {ReadAt, 1}, {Pause, 1},
+		{PutReader, 1}, {CreateAll, 1}, {NextSequence, 1}, {OnCommit, 1}, {Walk, 2}, {WalkBack, 1}, {Range, 1}, {RangeBack, 1},
+		{GetNow, 1}, {GetAppend, 1}, {Has, 1}, {First, 1}, {Last, 1}, {Sequence, 1},
 	}
 	for _, w := range weights {
 		if w.kind != Put && w.kind != CreateBucket && d.IntN(4) == 0 {
@@ -83,6 +86,10 @@ func (d *drawer) features() {
 		Lying:  {Lose, Divert, FlipIO, Rot},
 		Crowd:  {Short, Stuck, Fail},
 		Bulk:   {Short, Stuck, FailSync},
+	}
+	d.lies = 1 // of one the log can tell, or lose no more than the newest commit
+	if d.IntN(2) == 0 {
+		d.lies = 100
 	}
 	for _, kind := range of[d.profile] {
 		if d.IntN(2) == 0 {
@@ -118,7 +125,11 @@ func (d *drawer) era() Era {
 	if d.profile == Crowd {
 		clients = 4 + d.IntN(29)
 	}
+	d.end(&e)
 	left := 100 + d.IntN(700) // operations of the era
+	if e.InClose {
+		left /= 4
+	}
 	for range clients {
 		share := left / clients
 		c := Client{}
@@ -129,7 +140,10 @@ func (d *drawer) era() Era {
 		}
 		e.Clients = append(e.Clients, c)
 	}
-	d.end(&e)
+	if d.IntN(24) == 0 { // the database is closed while others use it
+		c := &e.Clients[d.IntN(clients)]
+		c.Tasks = slices.Insert(c.Tasks, d.IntN(len(c.Tasks)+1), Task{Kind: Close, GiveUp: d.IntN(3)})
+	}
 	if d.IntN(4) > 0 {
 		d.addFaults(&e)
 	}
@@ -146,6 +160,15 @@ func (d *drawer) end(e *Era) {
 		e.End = EndKill
 	default:
 		e.End = EndCut
+	}
+	switch d.IntN(10) {
+	case 0:
+		e.InClose, e.Steps = true, 1+d.IntN(80)
+		return
+	case 1, 2: // where what is rare happens
+		e.Near = []string{"truncate", "truncate", "meta", "syncdir"}[d.IntN(4)]
+		e.Nth, e.Steps = 1+d.IntN(6), 1+d.IntN(1+d.IntN(80))
+		return
 	}
 	switch d.IntN(6) {
 	case 0: // within the open, or soon after
@@ -213,7 +236,7 @@ func (d *drawer) task(readOnly bool) Task {
 		}
 	case Read:
 		for range 1 + d.IntN(8) {
-			t.Ops = append(t.Ops, d.op([]OpKind{Get, Get, GetMany, Scan, ScanBack, ReadAt, Pause}[d.IntN(7)]))
+			t.Ops = append(t.Ops, d.op(readKinds[d.IntN(len(readKinds))]))
 		}
 		if d.IntN(10) == 0 { // a reader that stays for long
 			for range 5 {
@@ -226,6 +249,12 @@ func (d *drawer) task(readOnly bool) Task {
 	return t
 }
 
+// readKinds are the operations of read transactions, as often as they come.
+var readKinds = []OpKind{
+	Get, Get, Get, GetNow, GetAppend, GetMany, GetMany, Has, Scan, Scan, ScanBack, Walk, Range, RangeBack, First, Last, ReadAt, ReadAt,
+	Sequence, Stats, Pause, Pause,
+}
+
 // op draws an operation.
 func (d *drawer) op(kind OpKind) Op {
 	d.ids++
@@ -234,7 +263,7 @@ func (d *drawer) op(kind OpKind) Op {
 		op.Bucket = d.IntN(Paths)
 	}
 	switch kind {
-	case Put, PutIfAbsent, Modify, ReadAt:
+	case Put, PutReader, PutIfAbsent, Modify, ReadAt:
 		op.Size = d.size()
 		op.To = 1 + d.IntN(20)
 	case DeleteRange:
@@ -244,12 +273,15 @@ func (d *drawer) op(kind OpKind) Op {
 		}
 	case MoveBucket:
 		op.Bucket, op.To = 1+d.IntN(Paths-1), 1+d.IntN(Paths-1)
-	case CreateBucket, DropBucket:
+	case CreateBucket, CreateAll, DropBucket:
 		op.Bucket = 1 + d.IntN(Paths-1)
-	case GetMany, Scan, ScanBack:
+	case GetMany, Scan, ScanBack, Walk, WalkBack:
 		op.To = 1 + d.IntN(16)
 	case CursorDelete:
 		op.To = 1 + d.IntN(4)
+	case Range, RangeBack:
+		op.To = 1 + d.IntN(d.p.KeyCount)
+		op.Size = 1 + d.IntN(30)
 	case Pause:
 		op.To = 1 + d.IntN(30)
 	}
@@ -275,7 +307,14 @@ func (d *drawer) size() int {
 
 // addFaults draws which I/Os of the era go wrong.
 func (d *drawer) addFaults(e *Era) {
+	d.Shuffle(len(d.faults), func(i, j int) { d.faults[i], d.faults[j] = d.faults[j], d.faults[i] })
 	for _, kind := range d.faults {
+		if kind.Lies() {
+			if d.lies == 0 || d.lies == 1 && d.IntN(2) == 0 {
+				continue
+			}
+			d.lies--
+		}
 		every := 30 << d.IntN(6)
 		for at := d.IntN(every * 2); at < 2500 && len(e.Faults) < 60; at += 1 + d.IntN(every*2) {
 			f := Fault{IO: at, Kind: kind}

@@ -47,6 +47,7 @@ type Era struct {
 	Capacity        int64 `json:",omitempty"` // of the disk, in bytes; 0: no limit
 	NoBackground    bool  `json:",omitempty"` // nobody does the background work
 	CloseWith       bool  `json:",omitempty"` // the close begins with the clients
+	InClose         bool  `json:",omitempty"` // Steps count from when the close begins, which has faults as all else
 	Quiet           bool  `json:",omitempty"` // it only prepares the next ones: enumerations leave it alone
 
 	Tamper  *Tamper `json:",omitempty"` // before the open
@@ -54,7 +55,9 @@ type Era struct {
 	Faults  []Fault `json:",omitempty"`
 	Acts    []Act   `json:",omitempty"`
 	End     End
-	Steps   int `json:",omitempty"` // of the schedule until the power is cut, or the process dies
+	Steps   int    `json:",omitempty"` // of the schedule until the power is cut, or the process dies
+	Near    string `json:",omitempty"` // Steps count from when so many I/Os of this name have ended, "meta" those of meta blocks
+	Nth     int    `json:",omitempty"`
 }
 
 // Closes reports whether the database is closed while clients use it.
@@ -179,18 +182,23 @@ const (
 	Undo         OpKind = "undo"
 	Release      OpKind = "release"
 	CursorDelete OpKind = "cursordelete"
+	OnCommit     OpKind = "oncommit"
 
-	Get      OpKind = "get"
-	GetNow   OpKind = "getnow" // by a call that blocks
-	GetMany  OpKind = "getmany"
-	Scan     OpKind = "scan"
-	ScanBack OpKind = "scanback"
-	ReadAt   OpKind = "readat"
-	Has      OpKind = "has"
-	First    OpKind = "first"
-	Last     OpKind = "last"
-	Stats    OpKind = "stats"
-	Sequence OpKind = "sequence"
+	Get       OpKind = "get"
+	GetNow    OpKind = "getnow" // by a call that blocks
+	GetMany   OpKind = "getmany"
+	Scan      OpKind = "scan"
+	ScanBack  OpKind = "scanback"
+	Walk      OpKind = "walk"     // some steps with a cursor that the transaction keeps
+	WalkBack  OpKind = "walkback" // the same, in the other direction
+	Range     OpKind = "range"    // by a loop, which blocks
+	RangeBack OpKind = "rangeback"
+	ReadAt    OpKind = "readat"
+	Has       OpKind = "has"
+	First     OpKind = "first"
+	Last      OpKind = "last"
+	Stats     OpKind = "stats"
+	Sequence  OpKind = "sequence"
 
 	GetAppend    OpKind = "getappend"
 	NextSequence OpKind = "nextsequence"

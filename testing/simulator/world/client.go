@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/pawldb/pawl"
 	"github.com/pawldb/pawl/io"
@@ -62,7 +63,11 @@ type session struct {
 	async *pawl.Async
 	state *oracle.Bucket // of a read transaction
 	model *oracle.Tx     // of a write transaction
-	saves []*pawl.Savepoint
+	saves []save
+
+	calls  []int // the operations that have given a function to OnCommit, and whose part is not taken back
+	called []int // those whose functions were called
+	walker walker
 
 	handles int                     // that were asked for
 	kept    map[string]*pawl.Bucket // by path
@@ -98,8 +103,10 @@ func (w *World) writeTask(a *actor, t *plan.Task) {
 	for i := range t.Ops {
 		s.do(&t.Ops[i])
 	}
+	defer w.compareHeld()
 	if t.Leave {
 		w.check("rollback", tx.Rollback())
+		s.notCalled()
 		return
 	}
 	for model.Savepoints() > 0 { // Commit keeps what is open
@@ -122,6 +129,10 @@ func (w *World) writeTask(a *actor, t *plan.Task) {
 		if err := w.hist.Visible(commit, full); err != nil {
 			disk.Violate("%v", err)
 		}
+		if !slices.Equal(s.calls, s.called) {
+			disk.Violate("operations %v gave functions to OnCommit, those of %v were called", s.calls, s.called)
+		}
+		return
 	case errors.Is(err, errGivenUp): // it is there or not
 		w.counts.GivenUp++
 	case errors.Is(err, pawl.ErrCommitUnknown):
@@ -131,6 +142,7 @@ func (w *World) writeTask(a *actor, t *plan.Task) {
 		w.hist.Refused(commit)
 		w.check("commit", err)
 	}
+	s.notCalled()
 }
 
 // begin begins a transaction.
@@ -155,6 +167,7 @@ func (w *World) readTask(a *actor, t *plan.Task) {
 	for i := range t.Ops {
 		s.do(&t.Ops[i])
 	}
+	w.compareHeld()
 	if err := tx.Rollback(); err != nil {
 		disk.Violate("rollback of a read transaction: %v", err)
 	}
@@ -165,8 +178,12 @@ func (w *World) snapshot(tx *pawl.Tx) *oracle.Bucket {
 	seq := tx.Seq()
 	state := w.hist.At(seq)
 	least := w.hist.Seen()
-	if w.db.Stats().Failed != nil {
+	if s := w.db.Stats(); s.Failed != nil {
 		least = w.hist.Safe() // relaxed commits are gone with the log
+		var op *io.OpError
+		if errors.As(s.Failed, &op) && disk.IsLog(op.File) && seq > s.Durable {
+			disk.Violate("the log has failed behind commit %d, and a transaction that begins sees commit %d", s.Durable, seq)
+		}
 	}
 	if state == nil || seq < least {
 		disk.Violate("a transaction sees commit %d; it must be one of %d to %d", seq, least, w.hist.Last())
@@ -236,7 +253,7 @@ func (w *World) excused(err error) bool {
 	case errors.Is(err, disk.ErrInjected), errors.Is(err, io.ErrCancelled):
 		return w.disk.Failed()
 	case errors.Is(err, pawl.ErrFailed), errors.Is(err, pawl.ErrCommitUnknown):
-		return w.disk.Failed() || w.disk.Filled() || w.era.Capacity > 0 || w.disk.Lied()
+		return w.disk.Failed() || w.disk.Filled() || w.era.Capacity > 0 || w.disk.Lied() || w.halfClosed
 	case errors.Is(err, pawl.ErrFull), errors.Is(err, io.ErrNoSpace):
 		return w.disk.Filled() || w.era.Capacity > 0 || w.era.MaxSize > 0
 	case errors.Is(err, pawl.ErrSnapshotExpired):

@@ -30,14 +30,18 @@ func (s *session) do(op *plan.Op) {
 		s.a.idle(op.To)
 	case plan.Sleep:
 		s.a.sleep(op.To)
+	case plan.OnCommit:
+		s.onCommit(op.ID)
 	case plan.CreateBucket, plan.CreateAll, plan.DropBucket, plan.MoveBucket:
 		s.buckets(op, path)
-	case plan.Get, plan.GetNow, plan.GetAppend, plan.GetMany, plan.Has, plan.Scan, plan.ScanBack, plan.First, plan.Last, plan.ReadAt, plan.Stats, plan.Sequence:
-		if b, want, ok := s.bucket(path); ok {
+	case plan.Walk, plan.WalkBack:
+		s.walk(op, path, key)
+	default:
+		if op.Kind.Writes() {
+			s.write(op, path, key)
+		} else if b, want, ok := s.bucket(path); ok {
 			s.read(op, b, want, key)
 		}
-	default:
-		s.write(op, path, key)
 	}
 }
 
@@ -108,7 +112,7 @@ func (s *session) savepoint(kind plan.OpKind) {
 		if err != nil {
 			disk.Violate("savepoint: %v", err)
 		}
-		s.saves = append(s.saves, sp)
+		s.saves = append(s.saves, save{sp, len(s.calls)})
 		s.model.Savepoint()
 		return
 	}
@@ -121,6 +125,7 @@ func (s *session) savepoint(kind plan.OpKind) {
 	if kind == plan.Undo {
 		err = sp.Rollback()
 		s.model.Rollback()
+		s.calls = s.calls[:sp.calls]
 	} else {
 		err = sp.Release()
 		s.model.Release()
@@ -278,6 +283,8 @@ func (s *session) isAt(want *oracle.Bucket, i int, at pawl.Entry) {
 	if err := want.Entries[i].Is(at.Key, at.Value); err != nil {
 		disk.Violate("cursor: %v", err)
 	}
+	s.hold(at.Key, want.Entries[i].Key)
+	s.hold(at.Value, want.Entries[i].Value)
 }
 
 // get reads a value with fn; ok is false if it can't be read, "" if there is none.
@@ -301,6 +308,7 @@ func (s *session) get(b *pawl.Bucket, path []string, key string, fn func() ([]by
 	if string(v) != value {
 		disk.Violate("get of %q returns %d bytes, %.40q, not %d, %.40q", key, len(v), v, len(value), value)
 	}
+	s.hold(v, value)
 	return value, true
 }
 
@@ -334,8 +342,12 @@ func (s *session) read(op *plan.Op, b *pawl.Bucket, want *oracle.Bucket, key str
 		if s.check("sequence", err) && n != want.Sequence {
 			disk.Violate("sequence is %d, not %d", n, want.Sequence)
 		}
-	default:
+	case plan.Range, plan.RangeBack:
+		s.loop(op, b, want, key)
+	case plan.Scan, plan.ScanBack:
 		s.scan(op, b, want, key)
+	default:
+		disk.Violate("unknown operation %q", op.Kind)
 	}
 }
 
@@ -374,6 +386,9 @@ func (s *session) getMany(op *plan.Op, b *pawl.Bucket, want *oracle.Bucket) {
 		}
 	}
 	vals := make([][]byte, len(keys))
+	for i := range vals {
+		vals[i] = []byte("of an earlier call")
+	}
 	_, err := await(s.a, "get many", s.async.GetMany(b, keys, vals))
 	if !s.check("get many", err) {
 		return
@@ -382,6 +397,9 @@ func (s *session) getMany(op *plan.Op, b *pawl.Bucket, want *oracle.Bucket) {
 		e := want.Get(string(k))
 		if (e == nil) != (vals[i] == nil) || e != nil && e.Value != string(vals[i]) {
 			disk.Violate("get many of %q returns %.40q", k, vals[i])
+		}
+		if e != nil {
+			s.hold(vals[i], e.Value)
 		}
 	}
 }

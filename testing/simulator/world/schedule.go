@@ -26,6 +26,9 @@ func (w *World) loop() (cut bool) {
 		}
 		w.counts.Steps++
 		w.steps++
+		if w.opts.Steps != nil {
+			w.opts.Steps.Add(1)
+		}
 		if w.steps > maxSteps {
 			disk.Violate("the era does not end: %s", w.waiting())
 		}
@@ -49,6 +52,20 @@ func (w *World) cutNow() bool {
 		return false
 	}
 	return w.era.End == plan.EndKill || over > cutWindow || len(w.disk.Unsynced()) > 0
+}
+
+// nears counts the I/Os near which the era is to end.
+func (w *World) nears(op *io.Op) {
+	name := op.Name()
+	if name == "write" && op.File == path && op.Offset < disk.MetaEnd {
+		name = "meta"
+	}
+	if name != w.era.Near || w.stepLimit > 0 {
+		return
+	}
+	if w.near--; w.near == 0 {
+		w.stepLimit = w.steps + w.era.Steps
+	}
 }
 
 // step lets one thing happen.

@@ -117,6 +117,7 @@ func (w *World) ends(op *io.Op) {
 	w.current = w.owners[op].actor
 	struck := w.disk.Step(op)
 	w.current = nil
+	w.nears(op)
 	if w.opts.Survey {
 		s := &w.surveys[len(w.surveys)-1]
 		s.IOs = append(s.IOs, Point{number, name, images, states, true})

@@ -62,7 +62,13 @@ func (w *World) backgroundBody(a *actor) {
 func (w *World) closeBody(a *actor) {
 	for {
 		_, err := await(a, "close", w.db.Async().Close())
-		if w.check("close", err) || !errors.Is(err, errGivenUp) {
+		if w.check("close", err) {
+			if !w.era.ReadOnly && !w.disk.Failed() && !w.disk.Filled() && w.era.Capacity == 0 { // else it can be one that has failed
+				w.hist.Promised(w.hist.Seen())
+			}
+			return
+		}
+		if w.halfClosed = true; !errors.Is(err, errGivenUp) {
 			return
 		}
 	}
@@ -136,7 +142,10 @@ func (w *World) verifyNow() {
 	}
 	defer func() { _ = tx.Rollback() }()
 	least := w.timeline(tx)
-	if w.disk.Lied() {
+	switch {
+	case w.disk.Lies() == 1:
+		least = min(least, w.hist.Proven())
+	case w.disk.Lied():
 		least = 0
 	}
 	if err := w.hist.Recovered(tx.Seq(), least, !w.era.ReadOnly); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/pawldb/pawl"
@@ -31,6 +32,7 @@ type Options struct {
 	Cover  cover.Table                      // counts the states of machines; nil: nobody does
 	Keep   bool                             // Result.Starts is made, one an era
 	From   *Start                           // where to begin; nil: at the beginning
+	Steps  *atomic.Uint64                   // counts the steps of the schedule, for another goroutine to see; nil: nobody does
 }
 
 // World is a run under way.
@@ -44,27 +46,31 @@ type World struct {
 	opts   Options
 	counts Counts
 
-	era       *plan.Era
-	db        *pawl.DB
-	actors    []*actor
-	current   *actor           // that has the turn
-	owners    map[*io.Op]owner // of I/Os, if somebody wants to know
-	haste     uint64           // how often the disk gets on, of 256
-	ranks     []int            // PCT: steps at which the running one falls behind
-	least     uint64           // of the priorities that were given
-	onlyFull  bool             // every commit of the era so far was durable before it was visible
-	unsafe    bool             // the last era did not end with a close
-	cancelled bool             // a context ended
-	last      bool             // the era that only looks at what is there
-	older     []*files         // of the eras before, if the plan brings them back
-	made      []*files         // copies
-	tampered  *tampering       // with the files of this era
-	copies    int              // made so far
-	stepLimit int
-	steps     int // of the era
-	waited    int // waits of the era
-	acts      map[int][]plan.Act
-	surveys   []Survey // one an era
+	era        *plan.Era
+	db         *pawl.DB
+	actors     []*actor
+	current    *actor           // that has the turn
+	owners     map[*io.Op]owner // of I/Os, if somebody wants to know
+	haste      uint64           // how often the disk gets on, of 256
+	ranks      []int            // PCT: steps at which the running one falls behind
+	least      uint64           // of the priorities that were given
+	onlyFull   bool             // every commit of the era so far was durable before it was visible
+	unsafe     bool             // the last era did not end with a close
+	cancelled  bool             // a context ended
+	last       bool             // the era that only looks at what is there
+	older      []*files         // of the eras before, if the plan brings them back
+	made       []*files         // copies
+	tampered   *tampering       // with the files of this era
+	copies     int              // made so far
+	halfClosed bool             // a close of the era was given up, and commits with it
+	held       []held           // slices from reads
+	heldNext   int
+	stepLimit  int
+	steps      int // of the era
+	near       int // I/Os of the kind that the era's end is near, until it is
+	waited     int // waits of the era
+	acts       map[int][]plan.Act
+	surveys    []Survey // one an era
 }
 
 // path is the database's name.
@@ -131,7 +137,7 @@ func (w *World) say(format string, args ...any) {
 // runEra opens the database, runs the clients, and ends as the era says.
 func (w *World) runEra(i int, e *plan.Era) {
 	w.say("era %d: cache %d, checkpoint %d, %d clients, end %s after %d", i, e.CacheSize, e.CheckpointBytes, len(e.Clients), e.End, e.Steps)
-	w.era, w.onlyFull = e, true
+	w.era, w.onlyFull, w.halfClosed = e, true, false
 	w.haste = []uint64{16, 100, 200}[w.rng.IntN(3)]
 	w.ranks = w.plan.Change
 	w.waited, w.acts = 0, map[int][]plan.Act{}
@@ -146,7 +152,8 @@ func (w *World) runEra(i int, e *plan.Era) {
 	w.disk.SetCapacity(e.Capacity)
 	w.steps = 0
 	w.stepLimit = 0
-	if e.End != plan.EndClose && e.Steps > 0 {
+	w.near = e.Nth
+	if e.End != plan.EndClose && e.Steps > 0 && !e.InClose && e.Near == "" {
 		w.stepLimit = e.Steps
 	}
 
@@ -175,13 +182,15 @@ func (w *World) runEra(i int, e *plan.Era) {
 		w.crash("")
 		return
 	}
-	if w.plan.Order == plan.Drawn {
-		w.disk.Heal()
-	}
-	w.disk.SetCapacity(0)
 	if e.CloseWith {
+		w.heal()
 		w.closed()
 		return
+	}
+	if e.InClose {
+		w.stepLimit = w.steps + e.Steps
+	} else {
+		w.heal()
 	}
 	w.add("close", w.closeBody)
 	if w.loop() {
@@ -189,6 +198,17 @@ func (w *World) runEra(i int, e *plan.Era) {
 		return
 	}
 	w.closed()
+	if e.InClose {
+		w.crash("")
+	}
+}
+
+// heal ends the era's faults, but those of an enumeration, which has its own for the close.
+func (w *World) heal() {
+	if w.plan.Order == plan.Drawn {
+		w.disk.Heal()
+	}
+	w.disk.SetCapacity(0)
 }
 
 // add makes an actor.

@@ -1,9 +1,11 @@
 // Command try applies the deliberate bugs, one at a time, to a copy of the tree, and sees whether the simulator finds them, from
-// three seeds, and how fast. Run it at the top of the tree.
+// three seeds, and how fast. Run it at the top of the tree. It fails if a patch does not apply, or is not found.
 package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -36,7 +38,14 @@ func main() {
 	}
 }
 
-// run tries every patch that is asked for. The error says how many got away.
+// patched is a patch, and what the tree that has it was built to.
+type patched struct {
+	bugs.Patch
+	binary string // the simulator, or a package's test
+	err    error
+}
+
+// run tries every patch that is asked for. The error says which got away.
 func (r *runner) run(only string) error {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
@@ -49,21 +58,26 @@ func (r *runner) run(only string) error {
 	if err := r.copyTree(); err != nil {
 		return err
 	}
-	tried, escaped := 0, []string(nil)
-	for _, p := range bugs.All() {
-		if !pattern.MatchString(p.Name) || p.Elsewhere != "" {
-			continue
+	all := slices.DeleteFunc(bugs.All(), func(p bugs.Patch) bool { return !pattern.MatchString(p.Name) })
+	built := make(chan patched) // the next one is built while one is tried
+	go func() {
+		defer close(built)
+		for _, p := range all {
+			binary, err := r.build(p)
+			built <- patched{p, binary, err}
 		}
-		tried++
-		found, err := r.try(p)
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.Name, err)
+	}()
+	var escaped []string
+	for p := range built {
+		if p.err != nil {
+			return fmt.Errorf("%s: %w", p.Name, p.err)
 		}
-		if !found {
+		if !r.try(p) {
 			escaped = append(escaped, p.Name)
 		}
+		_ = os.Remove(p.binary)
 	}
-	fmt.Printf("%d bugs, %d found from each of %d seeds\n", tried, tried-len(escaped), r.seeds)
+	fmt.Printf("%d bugs, %d found from each of %d seeds\n", len(all), len(all)-len(escaped), r.seeds)
 	if len(escaped) > 0 {
 		return fmt.Errorf("not found: %s", strings.Join(escaped, ", "))
 	}
@@ -105,36 +119,118 @@ func (r *runner) do(stdin []byte, name string, args ...string) ([]byte, error) {
 	return cmd.CombinedOutput()
 }
 
-// verdict is how the simulator says what it has found.
-var verdict = regexp.MustCompile(`(?m)^FAILED: (.*)$`)
-
-// try applies one patch, and takes it back.
-func (r *runner) try(p bugs.Patch) (found bool, err error) {
+// build applies a patch, builds what is to find it, and takes it back.
+func (r *runner) build(p bugs.Patch) (binary string, err error) {
 	if out, err := r.do(p.Bytes, "git", "apply", "-"); err != nil {
-		return false, fmt.Errorf("does not apply: %s", out)
+		return "", fmt.Errorf("does not apply: %s", out)
 	}
 	defer func() {
 		if out, e := r.do(p.Bytes, "git", "apply", "-R", "-"); e != nil && err == nil {
 			err = fmt.Errorf("can't be taken back: %s", out)
 		}
 	}()
-	binary := filepath.Join(r.dir, "simulator.exe")
-	if out, err := r.do(nil, "go", "build", "-o", binary, "./testing/simulator"); err != nil {
-		return false, fmt.Errorf("does not build: %s", out)
+	binary = filepath.Join(r.dir, p.Name+".exe")
+	args := []string{"build", "-o", binary, "./testing/simulator"}
+	if p.Elsewhere != "" {
+		_, folder := seen(p)
+		args = []string{"test", "-c", "-o", binary, folder}
+	}
+	if out, err := r.do(nil, "go", args...); err != nil {
+		return "", fmt.Errorf("does not build: %s", out)
+	}
+	return binary, nil
+}
+
+// seen returns which test notices a patch, and the folder of its package.
+func seen(p bugs.Patch) (test, folder string) {
+	test, rest, _ := strings.Cut(p.Seen, " (")
+	name, _, _ := strings.Cut(rest, ")")
+	if name == "pawl" {
+		return test, "."
+	}
+	return test, "./" + name
+}
+
+// try lets the patched tree be searched, from each seed, and reports whether the bug was found each time.
+func (r *runner) try(p patched) (found bool) {
+	if p.Elsewhere != "" {
+		return r.elsewhere(p)
 	}
 	for seed := range r.seeds {
 		began := time.Now()
-		out, err := r.do(nil, binary, "-seed", fmt.Sprint(1+seed*1_000_003), "-seconds", fmt.Sprint(r.seconds), "-shrink=false")
+		what := r.search(p, 1+seed*1_000_003)
 		took := time.Since(began).Seconds()
-		if err == nil {
+		if what == "" {
 			fmt.Printf("%-44s %-6s seed %d: NOT FOUND in %.0f s\n", p.Name, p.Layer, seed, took)
-			return false, nil
-		}
-		what := "it died"
-		if m := verdict.FindSubmatch(out); m != nil {
-			what = string(m[1])
+			return false
 		}
 		fmt.Printf("%-44s %-6s seed %d: %5.1f s: %.140s\n", p.Name, p.Layer, seed, took, what)
 	}
-	return true, nil
+	return true
+}
+
+// search lets the simulator search in both of its ways at once, worlds from a seed and every state of the enumeration, and returns
+// what the first one that finds something says, "" if none does.
+func (r *runner) search(p patched, seed int) string {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.seconds)*time.Second+grace)
+	defer cancel()
+	ways := [][]string{
+		{"-seed", fmt.Sprint(seed), "-seconds", fmt.Sprint(r.seconds)},
+		{"-enumerate", "states"},
+	}
+	found := make(chan string)
+	for _, way := range ways {
+		go func() {
+			cmd := exec.CommandContext(ctx, p.binary, append(way, "-shrink=false", "-workers", "1")...)
+			cmd.Dir = r.dir
+			out, err := cmd.CombinedOutput()
+			found <- verdict(out, err)
+		}()
+	}
+	what := ""
+	for range ways {
+		if v := <-found; what == "" && v != "" {
+			what = v
+			cancel()
+		}
+	}
+	return what
+}
+
+// grace is how much longer than it was told to a simulator may take before it is ended, which is no find.
+const grace = 10 * time.Second
+
+// complaint is how the simulator says what it has found; one that dies is told of by the runtime.
+var complaint = regexp.MustCompile(`(?m)^(?:FAILED: (.*)|(?:panic|fatal error): .*)$`)
+
+// verdict returns what a simulator that ended has found, "" if nothing.
+func verdict(out []byte, err error) string {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || !exit.Exited() { // it was clean, or it was ended
+		return ""
+	}
+	m := complaint.FindSubmatch(out)
+	switch {
+	case m == nil:
+		return ""
+	case len(m[1]) > 0:
+		return string(m[1])
+	}
+	return string(m[0])
+}
+
+// elsewhere runs the test that is to notice a bug that no simulation on one goroutine can meet.
+func (r *runner) elsewhere(p patched) bool {
+	test, folder := seen(p.Patch)
+	cmd := exec.Command(p.binary, "-test.run", "^"+test+"$", "-test.timeout", fmt.Sprintf("%ds", r.seconds))
+	cmd.Dir = filepath.Join(r.dir, folder)
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
+	took := time.Since(began).Seconds()
+	if err == nil || !bytes.Contains(out, []byte("--- FAIL: "+test)) {
+		fmt.Printf("%-44s %-6s test:   NOT FOUND by %s in %.0f s\n", p.Name, p.Layer, test, took)
+		return false
+	}
+	fmt.Printf("%-44s %-6s test:   %5.1f s: %s fails, which is no simulation: %s\n", p.Name, p.Layer, took, test, p.Elsewhere)
+	return true
 }
