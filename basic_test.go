@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pawldb/pawl/io"
 )
 
 // memory opens a database in memory that is closed with the test.
@@ -284,6 +286,34 @@ func TestBatch(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
+}
+
+// Every caller of Batch is told when their commit fails.
+func TestBatchCommitFails(t *testing.T) {
+	m := io.NewMemory()
+	db, err := Open("db", &Options{IO: m})
+	require.NoError(t, err)
+	oops := errors.New("oops")
+	m.SetFault(func(op *io.Op) error {
+		if op.Name() == "sync" {
+			return oops
+		}
+		return nil
+	})
+	err = db.Batch(func(tx *Tx) error { return tx.Root().Put(b("k"), b("v")) })
+	require.ErrorIs(t, err, oops)
+	require.NotErrorIs(t, err, ErrCommitUnknown, "the log could not be begun")
+	m.SetFault(nil)
+	require.NoError(t, db.Batch(func(tx *Tx) error { return tx.Root().Put(b("k"), b("v")) }))
+	m.SetFault(func(op *io.Op) error {
+		if op.Name() == "sync" {
+			return oops
+		}
+		return nil
+	})
+	require.ErrorIs(t, db.Batch(func(tx *Tx) error { return tx.Root().Put(b("k"), b("w")) }), ErrCommitUnknown)
+	m.SetFault(nil)
+	require.NoError(t, db.Close())
 }
 
 // Close waits for transactions, refuses new ones, and names the open ones when it gives up.

@@ -46,7 +46,8 @@ type Disk struct {
 	base     uint64         // number of the era's first I/O
 	failed   bool           // an I/O of the era was made to fail
 	full     bool           // an I/O of the era found no space because of a fault
-	lies     int            // places that may be wrong because the disk broke its promises, since the beginning
+	lied     bool           // the disk broke its promises, since the beginning
+	lies     int            // places that may be wrong because of that
 	cut      int64          // of Cut: number of the survivors, -1: drawn
 	cutDue   bool           // a fault cuts the power
 	buf      []byte
@@ -88,17 +89,35 @@ func (d *Disk) IgnoreLocks() { d.rules.free = true }
 
 // Begin begins an era with its faults.
 func (d *Disk) Begin(faults []plan.Fault) {
-	d.faults, d.refusals, d.again = map[int][]plan.Fault{}, map[int]plan.Fault{}, nil
+	d.Heal()
 	for _, f := range faults {
-		if f.Kind == plan.Refuse {
-			d.refusals[f.IO] = f
-		} else {
-			d.faults[f.IO] = append(d.faults[f.IO], f)
-		}
+		d.expect(f)
 	}
 	d.orders.Reset()
 	d.base, d.failed, d.full = uint64(d.Counts.IOs), false, false
 	d.handle(0)
+}
+
+// Add adds faults, whose I/Os are numbered from the next one.
+func (d *Disk) Add(faults []plan.Fault) {
+	next := d.number(uint64(d.Counts.IOs))
+	for _, f := range faults {
+		f.IO += next
+		d.expect(f)
+	}
+	d.handle(next)
+}
+
+// expect notes a fault that is to come.
+func (d *Disk) expect(f plan.Fault) {
+	if d.faults == nil {
+		d.faults, d.refusals = map[int][]plan.Fault{}, map[int]plan.Fault{}
+	}
+	if f.Kind == plan.Refuse {
+		d.refusals[f.IO] = f
+	} else {
+		d.faults[f.IO] = append(d.faults[f.IO], f)
+	}
 }
 
 // handle decides whether the I/O of a number in the era ends by Step or by itself.
@@ -159,10 +178,18 @@ func (d *Disk) Failed() bool { return d.failed }
 func (d *Disk) Filled() bool { return d.full }
 
 // Lied reports whether the disk ever broke its promises.
-func (d *Disk) Lied() bool { return d.lies > 0 }
+func (d *Disk) Lied() bool { return d.lied }
 
 // Lies returns how many places may be wrong because of that.
 func (d *Disk) Lies() int { return d.lies }
+
+// Sound notes that what is in use was read, and is what it should be.
+func (d *Disk) Sound() { d.lies = 0 }
+
+// SetLies says how many places may be wrong in files that are put in place of others.
+func (d *Disk) SetLies(places int) { d.lies = places }
+
+func (d *Disk) lie(places int) { d.lied, d.lies = true, d.lies+places }
 
 // Sum returns a hash of all that happened.
 func (d *Disk) Sum() uint64 { return d.hash.Sum64() }

@@ -110,13 +110,13 @@ func (d *Disk) strike(op *io.Op, f plan.Fault) plan.FaultKind {
 		op.Complete()
 		d.Advance(f.Arg)
 	case f.Kind == plan.Lose && (name == "write" || name == "sync" || name == "truncate"):
-		d.lies++
+		d.lie(1)
 		op.Lose()
 	case f.Kind == plan.Divert && data:
-		d.lies += 2 // where it should be, and where it is
+		d.lie(2) // where it should be, and where it is
 		op.Divert(f.Arg / 512 * 512)
 	case f.Kind == plan.FlipIO && data:
-		d.lies++
+		d.lie(1)
 		op.CompleteFlipped(f.Arg)
 	case f.Kind == plan.Rot:
 		d.rot(f.Arg)
@@ -146,13 +146,18 @@ func (d *Disk) fail(op *io.Op) {
 	op.Fail(ErrInjected)
 }
 
+// Decay lets a bit change where nobody looks.
+func (d *Disk) Decay(arg int64) {
+	d.rot(arg)
+	d.Counts.Faults[plan.Rot]++
+}
+
 // rot changes a bit of some file, of a byte that something was written to.
 func (d *Disk) rot(arg int64) {
-	names := d.Names()
+	names := slices.DeleteFunc(d.Names(), func(name string) bool { return name != "db" && name != "db-wal" }) // copies are looked at once
 	if len(names) == 0 {
 		return
 	}
-	slices.Sort(names)
 	name := names[int(arg%7919)%len(names)]
 	content, err := d.Bytes(name)
 	if err != nil || len(content) == 0 {
@@ -162,7 +167,7 @@ func (d *Disk) rot(arg int64) {
 	if i := bytes.IndexFunc(content[at:], func(r rune) bool { return r != 0 }); i >= 0 {
 		at += int64(i)
 	}
-	d.lies++
+	d.lie(1)
 	if err := d.Flip(name, at, int(arg%8)); err != nil {
 		Violate("rot of %s: %v", name, err)
 	}

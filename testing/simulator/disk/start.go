@@ -15,20 +15,21 @@ type Start struct {
 	memory *io.Memory
 	source rand.PCG
 	hash   xxhash.Digest
+	lied   bool
 	lies   int
 	counts Counts
 }
 
 // Keep notes what the disk is, at a moment when nobody uses it.
 func (d *Disk) Keep() *Start {
-	return &Start{memory: d.Memory.Clone(), source: *d.source, hash: d.hash, lies: d.lies, counts: d.Counts.clone()}
+	return &Start{memory: d.Memory.Clone(), source: *d.source, hash: d.hash, lied: d.lied, lies: d.lies, counts: d.Counts.clone()}
 }
 
 // Disk returns a disk that is what the other one was. I/Os end in an order of its own.
 func (s *Start) Disk(order plan.Order) *Disk {
 	source := s.source
 	d := New(s.memory.Clone(), order, &source)
-	d.hash, d.lies, d.Counts = s.hash, s.lies, s.counts.clone()
+	d.hash, d.lied, d.lies, d.Counts = s.hash, s.lied, s.lies, s.counts.clone()
 	return d
 }
 

@@ -31,7 +31,7 @@ type drawer struct {
 	profile Profile
 	kinds   []OpKind    // of write transactions, as often as they come
 	faults  []FaultKind // on in this run
-	lies    int         // that are left to this run
+	rare    int         // one value of so many is large
 	ids     int
 }
 
@@ -82,14 +82,10 @@ func (d *drawer) features() {
 	}
 	of := map[Profile][]FaultKind{
 		Faulty: {Fail, Fail, Refuse, FailSync, Short, Stuck, Jump, NoSpace},
-		Full:   {NoSpace, Short},
+		Full:   {NoSpace, Short, Stuck},
 		Lying:  {Lose, Divert, FlipIO, Rot},
 		Crowd:  {Short, Stuck, Fail},
 		Bulk:   {Short, Stuck, FailSync},
-	}
-	d.lies = 1 // of one the log can tell, or lose no more than the newest commit
-	if d.IntN(2) == 0 {
-		d.lies = 100
 	}
 	for _, kind := range of[d.profile] {
 		if d.IntN(2) == 0 {
@@ -115,7 +111,7 @@ func (d *drawer) era() Era {
 		case 0:
 			e.Capacity = 256<<10 + d.Int64N(1<<20)
 		case 1:
-			e.MaxSize = 512<<10 + d.Int64N(1<<20)
+			e.MaxSize = 192<<10<<d.IntN(3) + d.Int64N(1<<20>>d.IntN(4))
 		}
 	}
 	if len(d.p.Eras) > 0 && d.IntN(10) == 0 {
@@ -126,6 +122,7 @@ func (d *drawer) era() Era {
 		clients = 4 + d.IntN(29)
 	}
 	d.end(&e)
+	truncates := e.Near == "shorten"
 	left := 100 + d.IntN(700) // operations of the era
 	if e.InClose {
 		left /= 4
@@ -137,6 +134,9 @@ func (d *drawer) era() Era {
 			t := d.task(e.ReadOnly)
 			share -= 1 + len(t.Ops)
 			c.Tasks = append(c.Tasks, t)
+		}
+		if truncates && d.IntN(2) == 0 {
+			c.Tasks = slices.Insert(c.Tasks, d.IntN(len(c.Tasks)+1), Task{Kind: Checkpoint, Mode: 2})
 		}
 		e.Clients = append(e.Clients, c)
 	}
@@ -164,10 +164,18 @@ func (d *drawer) end(e *Era) {
 	switch d.IntN(10) {
 	case 0:
 		e.InClose, e.Steps = true, 1+d.IntN(80)
+		for _, kind := range d.faults {
+			if !kind.Lies() {
+				e.AtClose = append(e.AtClose, Fault{IO: d.IntN(30), Kind: kind, Arg: d.Int64N(400)})
+			}
+		}
 		return
 	case 1, 2: // where what is rare happens
-		e.Near = []string{"truncate", "truncate", "meta", "syncdir"}[d.IntN(4)]
-		e.Nth, e.Steps = 1+d.IntN(6), 1+d.IntN(1+d.IntN(80))
+		e.Near = []string{"truncate", "shorten", "shorten", "meta", "syncdir"}[d.IntN(5)]
+		e.Nth, e.Steps = 1+d.IntN(5), 1+d.IntN(1+d.IntN(80))
+		if e.Near == "shorten" {
+			e.Nth = 1 + d.IntN(2)
+		}
 		return
 	}
 	switch d.IntN(6) {
@@ -217,8 +225,19 @@ func (d *drawer) task(readOnly bool) Task {
 	case n < 28:
 		t.Kind = []TaskKind{WriteTo, Compact, OpenAgain}[d.IntN(3)]
 	}
-	if d.IntN(12) == 0 {
-		t.GiveUp = 1 + d.IntN(6)
+	d.rare = 40
+	if d.profile == Bulk {
+		d.rare = 8
+	}
+	often, waits := 12, 6
+	if t.Kind == Checkpoint {
+		often, waits = 4, 12
+	}
+	if d.IntN(16) == 0 { // values with extents of their own one after the other, often given up: the blocks of one are the next one's
+		d.rare, often = 2, 2
+	}
+	if d.IntN(often) == 0 {
+		t.GiveUp = 1 + d.IntN(waits)
 	}
 	if t.Kind == Write || t.Kind == Read {
 		t.Blocking = d.IntN(8) == 0
@@ -290,12 +309,8 @@ func (d *drawer) op(kind OpKind) Op {
 
 // size draws the length of a value: mostly short, sometimes on extents of its own, rarely on many.
 func (d *drawer) size() int {
-	large := 40
-	if d.profile == Bulk {
-		large = 8
-	}
 	switch {
-	case d.IntN(large) == 0:
+	case d.IntN(d.rare) == 0:
 		return d.IntN(24 * d.p.PageSize)
 	case d.IntN(6) == 0:
 		return d.IntN(d.p.PageSize)
@@ -308,12 +323,20 @@ func (d *drawer) size() int {
 // addFaults draws which I/Os of the era go wrong.
 func (d *drawer) addFaults(e *Era) {
 	d.Shuffle(len(d.faults), func(i, j int) { d.faults[i], d.faults[j] = d.faults[j], d.faults[i] })
+	if d.profile == Lying && d.IntN(3) == 0 {
+		e.Decay = 1 + d.Int64N(1<<40)
+		return
+	}
+	lies := 1 // of one the log can tell, or lose no more than the newest commit
+	if d.IntN(3) == 0 {
+		lies = len(d.faults)
+	}
 	for _, kind := range d.faults {
 		if kind.Lies() {
-			if d.lies == 0 || d.lies == 1 && d.IntN(2) == 0 {
+			if lies == 0 {
 				continue
 			}
-			d.lies--
+			lies--
 		}
 		every := 30 << d.IntN(6)
 		for at := d.IntN(every * 2); at < 2500 && len(e.Faults) < 60; at += 1 + d.IntN(every*2) {

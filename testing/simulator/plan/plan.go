@@ -53,10 +53,12 @@ type Era struct {
 	Tamper  *Tamper `json:",omitempty"` // before the open
 	Clients []Client
 	Faults  []Fault `json:",omitempty"`
+	AtClose []Fault `json:",omitempty"` // of an era with InClose, whose I/Os are numbered from when the close begins
+	Decay   int64   `json:",omitempty"` // when the era has ended a bit of its files changes; 0: none
 	Acts    []Act   `json:",omitempty"`
 	End     End
 	Steps   int    `json:",omitempty"` // of the schedule until the power is cut, or the process dies
-	Near    string `json:",omitempty"` // Steps count from when so many I/Os of this name have ended, "meta" those of meta blocks
+	Near    string `json:",omitempty"` // Steps count from when so many I/Os of this name have ended, "meta" those of meta blocks, "shorten" a truncate to less
 	Nth     int    `json:",omitempty"`
 }
 

@@ -67,8 +67,11 @@ func newActor(w *World, name string, body func(*actor)) *actor {
 
 // ready reports whether the actor can go on.
 func (a *actor) ready() bool {
-	return !a.ended && a.pause == 0 && (a.pending == nil || a.pending.Done())
+	return !a.ended && a.pause == 0 && (a.pending == nil || a.pending.Done() || a.impatient())
 }
+
+// impatient reports whether it is time to give up, whether what is waited for is over or not.
+func (a *actor) impatient() bool { return a.giveUp > 0 && a.waits >= a.giveUp }
 
 // waiting reports whether the actor waits for something.
 func (a *actor) waiting() bool { return !a.ended && a.pending != nil && !a.pending.Done() }
@@ -146,8 +149,11 @@ func await[T any](a *actor, what string, op *pawl.Op[T]) (value T, err error) {
 			}
 		}
 		a.rest()
-		if a.giveUp > 0 && a.waits >= a.giveUp {
+		if a.impatient() {
 			a.giveUp, a.pending, a.what = 0, nil, ""
+			if a.world.plan.Order == plan.Drawn && a.world.rng.IntN(2) == 0 {
+				a.world.startAll() // it can't be stopped any more
+			}
 			return value, op.Abort(errGivenUp)
 		}
 	}

@@ -60,7 +60,7 @@ func (w *World) copyTask(a *actor) {
 		}
 		w.verifyCopy(content, state)
 		if w.plan.Tampers() {
-			made := &files{content: map[string][]byte{path: content}, hist: w.hist.Clone()}
+			made := &files{content: map[string][]byte{path: content}, hist: w.hist.Clone(), lies: w.disk.Lies()}
 			made.hist.Only(tx.Seq())
 			w.made = append(w.made, made)
 		}

@@ -60,6 +60,12 @@ func (w *World) nears(op *io.Op) {
 	if name == "write" && op.File == path && op.Offset < disk.MetaEnd {
 		name = "meta"
 	}
+	if name == "truncate" {
+		if op.Length < w.lengths[op.File] && w.era.Near == "shorten" {
+			name = "shorten"
+		}
+		w.lengths[op.File] = op.Length
+	}
 	if name != w.era.Near || w.stepLimit > 0 {
 		return
 	}
@@ -149,6 +155,13 @@ func rankOf(op *io.Op) uint64 {
 	x := (op.Index + 1) * 0x9e3779b97f4a7c15
 	x ^= x >> 29
 	return x * 0xbf58476d1ce4e5b9 >> 1
+}
+
+// startAll has every I/O under way go on when it is cancelled.
+func (w *World) startAll() {
+	for _, op := range w.disk.Queue() {
+		op.Start()
+	}
 }
 
 // run lets an actor go on.

@@ -53,9 +53,7 @@ func (w *World) waits(a *actor, op any) (kind plan.ActKind) {
 		case plan.StepEarly:
 			w.opts.Cover.Add(cover.SteppedEarly, a.states)
 		case plan.AbandonLate:
-			for _, op := range w.disk.Queue() {
-				op.Start()
-			}
+			w.startAll()
 			kind = plan.Abandon
 			fallthrough
 		case plan.Abandon:

@@ -14,6 +14,7 @@ import (
 type files struct {
 	content map[string][]byte // by name; what is not there was not there
 	hist    *oracle.History
+	lies    int // places in which they may be damaged
 }
 
 // tampering is what was done to the files behind the database's back, until an open has succeeded or was refused.
@@ -34,7 +35,7 @@ func (w *World) keepFiles() {
 
 // filesNow returns the files as they are.
 func (w *World) filesNow() *files {
-	f := &files{content: map[string][]byte{}, hist: w.hist.Clone()}
+	f := &files{content: map[string][]byte{}, hist: w.hist.Clone(), lies: w.disk.Lies()}
 	for _, name := range []string{path, logPath} {
 		if content, err := w.disk.Bytes(name); err == nil {
 			f.content[name] = content
@@ -70,6 +71,7 @@ func (w *World) tamper(t *plan.Tamper) {
 				w.disk.Delete(name)
 			}
 		}
+		w.disk.SetLies(now.lies + old.lies)
 		w.tampered.may = append(w.tampered.may, old)
 		if len(names) == 2 {
 			w.tampered.may = []*files{old}
@@ -80,6 +82,7 @@ func (w *World) tamper(t *plan.Tamper) {
 		}
 		other := w.made[t.Back%len(w.made)]
 		w.disk.Replace(path, other.content[path])
+		w.disk.SetLies(now.lies + other.lies)
 		w.tampered.may = []*files{other}
 	case plan.TamperGarbage:
 		for _, name := range names {
@@ -90,6 +93,7 @@ func (w *World) tamper(t *plan.Tamper) {
 
 // put puts the files back as they were before they were tampered with.
 func (f *files) putBack(d *disk.Disk) {
+	d.SetLies(f.lies)
 	for _, name := range []string{path, logPath} {
 		if content, was := f.content[name]; was {
 			d.Replace(name, content)

@@ -20,6 +20,7 @@ func (w *World) openBody(a *actor) {
 		if try == 3 {
 			w.disk.Heal()
 			w.disk.SetCapacity(0)
+			w.maxSize = 0
 		}
 		w.counts.Opens++
 		db, err := await(a, "open", pawl.OpenAsync(path, w.options()))
@@ -142,10 +143,11 @@ func (w *World) verifyNow() {
 	}
 	defer func() { _ = tx.Rollback() }()
 	least := w.timeline(tx)
-	switch {
-	case w.disk.Lies() == 1:
+	switch w.disk.Lies() {
+	case 0:
+	case 1:
 		least = min(least, w.hist.Proven())
-	case w.disk.Lied():
+	default:
 		least = 0
 	}
 	if err := w.hist.Recovered(tx.Seq(), least, !w.era.ReadOnly); err != nil {
@@ -156,14 +158,18 @@ func (w *World) verifyNow() {
 		return // it would leave nothing that has to be read
 	}
 	state := w.hist.At(tx.Seq())
-	if err := same(tx.Root(), state); err != nil && !w.excused(err) {
-		disk.Violate("commit %d after open: %v", tx.Seq(), err)
+	differs := same(tx.Root(), state)
+	if differs != nil && !w.excused(differs) {
+		disk.Violate("commit %d after open: %v", tx.Seq(), differs)
 	}
 	report, err := tx.Check(context.Background())
 	if err != nil {
 		disk.Violate("check after open: %v", err)
 	}
 	w.checkReport(report, state)
+	if differs == nil && report.Err() == nil && len(w.disk.Unsynced()) == 0 { // what is durable is what reads show
+		w.disk.Sound()
+	}
 }
 
 // verifyCopy opens a copy and compares it: it holds one of some states.

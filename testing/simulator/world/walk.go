@@ -35,14 +35,18 @@ type walker struct {
 	key    string // its position
 }
 
-// walk moves the transaction's cursor some entries on, from where it was left if that was in the same bucket.
+// walk moves the transaction's cursor some entries on, mostly from where it was left.
 func (s *session) walk(op *plan.Op, path []string, key string) {
+	wk := &s.walker
+	again := wk.cursor != nil && op.Key%4 != 0 // where the cursor is, whatever was changed since
+	if again {
+		path = wk.path
+	}
 	want, err := s.root().At(path)
 	if err != nil {
 		return
 	}
-	wk := &s.walker
-	if wk.cursor == nil || op.Key%4 == 0 || !slices.Equal(wk.path, path) {
+	if !again {
 		b, _, ok := s.bucket(path)
 		if !ok {
 			return

@@ -66,9 +66,11 @@ type World struct {
 	held       []held           // slices from reads
 	heldNext   int
 	stepLimit  int
-	steps      int // of the era
-	near       int // I/Os of the kind that the era's end is near, until it is
-	waited     int // waits of the era
+	steps      int              // of the era
+	maxSize    int64            // of the era, if the files were not larger before
+	near       int              // I/Os of the kind that the era's end is near, until it is
+	lengths    map[string]int64 // that files were truncated to last
+	waited     int              // waits of the era
 	acts       map[int][]plan.Act
 	surveys    []Survey // one an era
 }
@@ -115,6 +117,9 @@ func Run(p *plan.Plan, o Options) (res Result) {
 			res.Starts = append(res.Starts, w.keep(i))
 		}
 		w.runEra(i, &p.Eras[i])
+		if arg := p.Eras[i].Decay; arg != 0 {
+			w.disk.Decay(arg)
+		}
 	}
 	w.last = true
 	w.runEra(len(p.Eras), &plan.Era{CacheSize: 1 << 20, CheckpointBytes: 1 << 20, End: plan.EndClose})
@@ -152,7 +157,8 @@ func (w *World) runEra(i int, e *plan.Era) {
 	w.disk.SetCapacity(e.Capacity)
 	w.steps = 0
 	w.stepLimit = 0
-	w.near = e.Nth
+	w.maxSize = e.MaxSize
+	w.near, w.lengths = e.Nth, map[string]int64{}
 	if e.End != plan.EndClose && e.Steps > 0 && !e.InClose && e.Near == "" {
 		w.stepLimit = e.Steps
 	}
@@ -189,6 +195,7 @@ func (w *World) runEra(i int, e *plan.Era) {
 	}
 	if e.InClose {
 		w.stepLimit = w.steps + e.Steps
+		w.disk.Add(e.AtClose)
 	} else {
 		w.heal()
 	}
@@ -222,7 +229,7 @@ func (w *World) add(name string, body func(*actor)) {
 func (w *World) options() *pawl.Options {
 	o := &pawl.Options{
 		IO: worldIO{w.disk.Memory, w}, PageSize: w.plan.PageSize, CacheSize: w.era.CacheSize, CheckpointBytes: w.era.CheckpointBytes,
-		ReadOnly: w.era.ReadOnly, MaxHeldBytes: w.era.MaxHeldBytes, MaxSize: w.era.MaxSize, LockTimeout: -1,
+		ReadOnly: w.era.ReadOnly, MaxHeldBytes: w.era.MaxHeldBytes, MaxSize: w.maxSize, LockTimeout: -1,
 		SyncInterval: 50 * time.Millisecond, OnEvent: w.event,
 	}
 	if w.era.Relaxed {
