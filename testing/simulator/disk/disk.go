@@ -186,6 +186,9 @@ func (d *Disk) Lies() int { return d.lies }
 // Sound notes that what is in use was read, and is what it should be.
 func (d *Disk) Sound() { d.lies = 0 }
 
+// Damaged says that the files are not whole for another reason than the disk.
+func (d *Disk) Damaged() { d.lie(2) }
+
 // SetLies says how many places may be wrong in files that are put in place of others.
 func (d *Disk) SetLies(places int) { d.lies = places }
 

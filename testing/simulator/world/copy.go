@@ -110,13 +110,7 @@ func (w *World) compactTask(a *actor) {
 	if w.db.Stats().Failed != nil {
 		least = min(least, w.hist.Safe()) // relaxed commits are gone with the log
 	}
-	for {
-		_, err = await(a, "close", dst.Async().Close())
-		if !errors.Is(err, errGivenUp) {
-			break
-		}
-	}
-	if !w.check("close of the database that was compacted into", err) || !done {
+	if !w.closeOther(a, dst) || !done {
 		return
 	}
 	content, err := w.disk.Bytes(name)
@@ -126,13 +120,28 @@ func (w *World) compactTask(a *actor) {
 	w.verifyCopy(content, w.hist.Between(least, most)...)
 }
 
+// closeOther closes a database that is not the world's, and reports whether that was successful.
+func (w *World) closeOther(a *actor, db *pawl.DB) bool {
+	for {
+		_, err := await(a, "close", db.Async().Close())
+		if !errors.Is(err, errGivenUp) {
+			return w.check("close of another database", err)
+		}
+	}
+}
+
 // openAgainTask opens the database a second time, which must fail while it is open.
 func (w *World) openAgainTask(a *actor) {
 	o := w.options()
 	o.LockTimeout = 30 * time.Millisecond
-	_, err := await(a, "open", pawl.OpenAsync(path, o))
+	db, err := await(a, "open", pawl.OpenAsync(path, o))
 	switch {
 	case errors.Is(err, pawl.ErrLocked):
+	case err == nil && w.era.Closes(): // the first one has closed it
+		if seq := db.Stats().Seq; seq < w.hist.Safe() || seq > w.hist.Last() {
+			disk.Violate("opened again the database is at commit %d, of %d that are safe and %d that there are", seq, w.hist.Safe(), w.hist.Last())
+		}
+		w.closeOther(a, db)
 	case err == nil:
 		disk.Violate("the database was opened twice")
 	default:

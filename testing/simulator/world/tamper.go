@@ -139,7 +139,15 @@ func (w *World) timeline(tx *pawl.Tx) (least uint64) {
 	}
 	for _, f := range t.may {
 		state := f.hist.At(tx.Seq())
-		if state != nil && tx.Seq() >= least && same(tx.Root(), state) == nil {
+		if state == nil || tx.Seq() < least {
+			continue
+		}
+		err := same(tx.Root(), state)
+		if err != nil && named(err) { // parts that don't fit together, and reads say so
+			w.disk.Damaged()
+			err = nil
+		}
+		if err == nil {
 			w.hist, w.tampered = f.hist.Clone(), nil
 			return least
 		}
