@@ -19,6 +19,10 @@ func (d *Disk) Step(op *io.Op) plan.FaultKind {
 		op.Start() // a cancel retires late
 		return ""
 	}
+	if d.doomed[op] {
+		delete(d.doomed, op)
+		return d.strike(op, plan.Fault{Kind: plan.Fail})
+	}
 	if f, ok := d.due(op); ok {
 		defer func() { d.handle(d.number(uint64(d.Counts.IOs))) }() // it may be one that comes again
 		return d.strike(op, f)
@@ -26,6 +30,9 @@ func (d *Disk) Step(op *io.Op) plan.FaultKind {
 	op.Complete()
 	return ""
 }
+
+// Doom makes an op that is under way fail in the end.
+func (d *Disk) Doom(op *io.Op) { d.doomed[op] = true }
 
 // due returns the fault that op is to have.
 func (d *Disk) due(op *io.Op) (plan.Fault, bool) {

@@ -61,6 +61,7 @@ func cases(w *Workload, res *world.Result) (list []Case) {
 			act(cover.Abandoned, plan.Abandon, 0)
 			if at.OnIO {
 				act(cover.Abandoned, plan.AbandonLate, 0)
+				act(cover.Abandoned, plan.AbandonLost, 0)
 			}
 			for image := range min(at.Images, secondCuts) {
 				act(cover.Cut, plan.CutThere, int64(image))

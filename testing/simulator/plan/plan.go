@@ -267,6 +267,7 @@ const (
 	StepEarly   ActKind = "early"       // it is stepped again
 	Abandon     ActKind = "abandon"     // its operation is aborted
 	AbandonLate ActKind = "abandonlate" // the same, while what it has submitted can't be stopped any more
+	AbandonLost ActKind = "abandonlost" // the same, and then that fails
 	CutThere    ActKind = "cut"         // the power fails; Arg numbers what survives
 )
 

@@ -41,7 +41,7 @@ func (w *World) waits(a *actor, op any) (kind plan.ActKind) {
 		}
 		w.opts.Cover.Add(cover.Waited, a.states)
 	}
-	onIO := a.pending.Kind() != io.KindYield && a.pending.Kind() != io.KindTimer
+	onIO := a.pending.Kind() != io.KindYield && a.pending.Kind() != io.KindTimer || w.owners != nil && w.hasOwn(a)
 	if w.opts.Survey {
 		s := &w.surveys[len(w.surveys)-1]
 		s.Waits = append(s.Waits, Point{number, a.what, w.disk.Images(), append([]cover.State(nil), a.states...), onIO})
@@ -55,7 +55,14 @@ func (w *World) waits(a *actor, op any) (kind plan.ActKind) {
 		case plan.AbandonLate:
 			w.startAll()
 			kind = plan.Abandon
-			fallthrough
+			w.opts.Cover.Add(cover.Abandoned, a.states)
+		case plan.AbandonLost:
+			w.startAll()
+			for _, op := range w.disk.Queue() {
+				w.disk.Doom(op)
+			}
+			kind = plan.Abandon
+			w.opts.Cover.Add(cover.Abandoned, a.states)
 		case plan.Abandon:
 			w.opts.Cover.Add(cover.Abandoned, a.states)
 		case plan.CutThere:
