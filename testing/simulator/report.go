@@ -38,8 +38,11 @@ func (c *command) report(what string, p *plan.Plan) {
 	fmt.Printf("plan in %s; replay: go run ./testing/simulator -replay %s -v\nas a test:\n\n%s", name, name, asTest(res.Sum, text))
 }
 
-// asTest returns a Go test that runs a plan.
+// asTest returns a Go test that runs a plan; a large one is run by the test of the plans that are on file.
 func asTest(sum uint64, text []byte) string {
+	if len(text) > 8<<10 {
+		return fmt.Sprintf("// the plan has %d bytes: put it into testing/simulator/testdata, where TestReplays runs it\n", len(text))
+	}
 	return fmt.Sprintf("func TestReplay%016x(t *testing.T) {\n\tp := new(plan.Plan)\n\trequire.NoError(t, json.Unmarshal([]byte(`%s`), p))\n"+
 		"\trequire.NoError(t, world.Run(p, world.Options{}).Err)\n}\n", sum, text)
 }
