@@ -156,7 +156,7 @@ func (d *drawer) end(e *Era) {
 	case n < 3:
 		e.End = EndClose
 		return
-	case n < 5:
+	case n < 5, n < 9 && slices.Contains(d.faults, FailSync): // what a failed sync has dropped shows until the power fails
 		e.End = EndKill
 	default:
 		e.End = EndCut

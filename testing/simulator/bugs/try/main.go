@@ -175,13 +175,13 @@ func (r *runner) search(p patched, seed int) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.seconds)*time.Second+grace)
 	defer cancel()
 	ways := [][]string{
-		{"-seed", fmt.Sprint(seed), "-seconds", fmt.Sprint(r.seconds)},
-		{"-enumerate", "states"},
+		{"-seed", fmt.Sprint(seed), "-seconds", fmt.Sprint(r.seconds), "-coverage=false"},
+		{"-enumerate", "states", "-coverage=false", "-workers", "1"}, // which is over soon
 	}
 	found := make(chan string)
 	for _, way := range ways {
 		go func() {
-			cmd := exec.CommandContext(ctx, p.binary, append(way, "-shrink=false", "-workers", "1")...)
+			cmd := exec.CommandContext(ctx, p.binary, append(way, "-shrink=false")...)
 			cmd.Dir = r.dir
 			out, err := cmd.CombinedOutput()
 			found <- verdict(out, err)
