@@ -38,6 +38,9 @@ func TestAll(t *testing.T) {
 		require.Contains(t, Layers(), p.Layer, p.Name)
 		count[p.Layer]++
 		require.Regexp(t, `^(by reasoning|(Test|Fuzz)\w+ \(\w+\) fails)$`, p.Seen, p.Name)
+		if p.Elsewhere != "" {
+			require.NotEqual(t, "by reasoning", p.Seen, "%s: which test meets it?", p.Name)
+		}
 	}
 	for _, layer := range Layers() {
 		require.GreaterOrEqual(t, count[layer], perLayerMin, layer)

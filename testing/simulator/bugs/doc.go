@@ -9,7 +9,7 @@
 //	Bug: what is wrong
 //	Effect: what a user would lose, or which guarantee breaks, and under which circumstances
 //	Seen: TestName (package) fails   an existing test that notices it; or: by reasoning
-//	Elsewhere: why the simulator can't meet it; few have this
+//	Elsewhere: why the simulator can't meet it; few have this, and Seen names the test that does
 //
 // Every patched tree compiles, and still works in short runs on a healthy disk, but for a few patches. README.md lists the
 // patches. One that does not apply any more, because what it changes was changed, is adapted or replaced.

@@ -44,13 +44,14 @@ type Disk struct {
 	again    []again
 	stuck    map[*io.Op]int // steps that it stays under way
 	doomed   map[*io.Op]bool
-	base     uint64 // number of the era's first I/O
-	failed   bool   // an I/O of the era was made to fail
-	full     bool   // an I/O of the era found no space because of a fault
-	lied     bool   // the disk broke its promises, since the beginning
-	lies     int    // places that may be wrong because of that
-	cut      int64  // of Cut: number of the survivors, -1: drawn
-	cutDue   bool   // a fault cuts the power
+	shorted  map[*io.Op]bool // moved a part of its bytes
+	base     uint64          // number of the era's first I/O
+	failed   bool            // an I/O of the era was made to fail
+	full     bool            // an I/O of the era found no space because of a fault
+	lied     bool            // the disk broke its promises, since the beginning
+	lies     int             // places that may be wrong because of that
+	cut      int64           // of Cut: number of the survivors, -1: drawn
+	cutDue   bool            // a fault cuts the power
 	buf      []byte
 }
 
@@ -79,7 +80,7 @@ func New(m *io.Memory, order plan.Order, source *rand.PCG) *Disk {
 
 func (d *Disk) attach(m *io.Memory) {
 	d.Memory, d.sums, d.stuck = m, map[*io.Op]uint64{}, map[*io.Op]int{}
-	d.doomed = map[*io.Op]bool{}
+	d.doomed, d.shorted = map[*io.Op]bool{}, map[*io.Op]bool{}
 	d.rules = rules{files: map[string]*fileRules{}, content: d.content, proves: map[*io.Op]bool{}, unlocks: map[*io.Op]bool{}}
 	d.handle(0)
 	m.SetDropOnSyncFailure(true)
@@ -303,6 +304,7 @@ func (d *Disk) observe(e io.MemoryEvent) {
 	if e.Completed {
 		delete(d.sums, op)
 		delete(d.stuck, op)
+		delete(d.shorted, op)
 	}
 }
 

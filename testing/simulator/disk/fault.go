@@ -100,7 +100,8 @@ func (d *Disk) strike(op *io.Op, f plan.Fault) plan.FaultKind {
 	case f.Kind == plan.FailSync:
 		d.again = append(d.again, again{plan.Fault{Kind: plan.FailSync}, "sync", 1})
 		op.Complete()
-	case f.Kind == plan.Short && data && op.Length > 1:
+	case f.Kind == plan.Short && data && op.Length > 1 && !d.shorted[op]:
+		d.shorted[op] = true
 		op.CompleteShort(1 + d.rng.IntN(int(op.Length-1)))
 	case f.Kind == plan.Hold:
 		op.Complete()
