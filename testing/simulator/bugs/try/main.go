@@ -169,26 +169,36 @@ func (r *runner) try(p patched) (found bool) {
 	return true
 }
 
-// search lets the simulator search in both of its ways at once, worlds from a seed and every state of the enumeration, and returns
-// what the first one that finds something says, "" if none does.
+// search lets the simulator search in both of its ways at once, worlds from a seed, and every state of the enumeration and then
+// worlds from another seed, and returns what the first one that finds something says, "" if none does.
 func (r *runner) search(p patched, seed int) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.seconds)*time.Second+grace)
 	defer cancel()
-	ways := [][]string{
-		{"-seed", fmt.Sprint(seed), "-seconds", fmt.Sprint(r.seconds), "-coverage=false"},
-		{"-enumerate", "states", "-coverage=false", "-workers", "1"}, // which is over soon
+	until := time.Now().Add(time.Duration(r.seconds) * time.Second)
+	simulate := func(args ...string) string {
+		cmd := exec.CommandContext(ctx, p.binary, append(args, "-shrink=false", "-coverage=false", "-workers", "1")...)
+		cmd.Dir = r.dir
+		out, err := cmd.CombinedOutput()
+		return verdict(out, err)
+	}
+	worlds := func(seed int) string {
+		left := int(time.Until(until).Seconds())
+		if left < 1 {
+			return ""
+		}
+		return simulate("-seed", fmt.Sprint(seed), "-seconds", fmt.Sprint(left))
 	}
 	found := make(chan string)
-	for _, way := range ways {
-		go func() {
-			cmd := exec.CommandContext(ctx, p.binary, append(way, "-shrink=false")...)
-			cmd.Dir = r.dir
-			out, err := cmd.CombinedOutput()
-			found <- verdict(out, err)
-		}()
-	}
+	go func() { found <- worlds(seed) }()
+	go func() {
+		what := simulate("-enumerate", "states")
+		if what == "" && ctx.Err() == nil {
+			what = worlds(seed + 500_000)
+		}
+		found <- what
+	}()
 	what := ""
-	for range ways {
+	for range 2 {
 		if v := <-found; what == "" && v != "" {
 			what = v
 			cancel()
