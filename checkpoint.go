@@ -56,9 +56,9 @@ func (o *checkpointOp) Step() (types.IOResult[CheckpointResult], error) {
 			o.leave()
 			return types.Fail[CheckpointResult](err)
 		}
-		db.event(Event{Kind: EventCheckpointBegin})
 		o.begun, o.began = true, db.io.Now()
 		o.c.Start(db.p, o.mode)
+		db.event(Event{Kind: EventCheckpointBegin})
 	}
 	res, err := o.c.Step()
 	if res.Pending != nil {
@@ -72,13 +72,14 @@ func (o *checkpointOp) Step() (types.IOResult[CheckpointResult], error) {
 	return types.Done(CheckpointResult{Covered: uint64(done.Covered), Pages: done.Pages, Bytes: done.Bytes})
 }
 
-// refused returns why a caller gets no checkpoint.
+// refused returns why there is to be no checkpoint. While the database closes there is none that nobody has asked for, either: Close
+// makes one.
 func (o *checkpointOp) refused() error {
 	switch {
-	case !o.asked:
-		return nil
 	case o.db.closing.Load():
 		return ErrClosed
+	case !o.asked:
+		return nil
 	case o.db.opts.ReadOnly:
 		return ErrReadOnly
 	case o.mode > Truncate:

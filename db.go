@@ -124,7 +124,7 @@ func (db *DB) signalEnd() {
 
 // openTxs says what is open.
 func (db *DB) openTxs(waited time.Duration, cause error) error {
-	e := &OpenTxError{Waited: waited, Err: cause, Writer: db.writer.Load() != nil}
+	e := &OpenTxError{Waited: waited, Err: cause, Writer: db.writer.Load() != nil, Checkpoint: db.moving.Load() > 0}
 	now := db.io.Now()
 	e.Readers = db.openReaders(now)
 	if db.opts.Debug {

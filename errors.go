@@ -71,12 +71,13 @@ type CorruptError = types.CorruptError
 // LockedError says which process has the database open. It matches ErrLocked.
 type LockedError = io.LockedError
 
-// OpenTxError is returned by CloseContext if transactions were still open when its context ended.
+// OpenTxError is returned by CloseContext if transactions were still open, or a checkpoint under way, when its context ended.
 type OpenTxError struct {
-	Writer  bool          // a write transaction is open
-	Readers []OpenTx      // read transactions
-	Waited  time.Duration // by CloseContext
-	Err     error         // of the context
+	Writer     bool          // a write transaction is open
+	Checkpoint bool          // one is under way
+	Readers    []OpenTx      // read transactions
+	Waited     time.Duration // by CloseContext
+	Err        error         // of the context
 }
 
 // OpenTx is an open transaction.
@@ -92,6 +93,9 @@ func (e *OpenTxError) Error() string {
 	fmt.Fprintf(&b, "pawl: still open after %v: %d readers", e.Waited.Round(time.Millisecond), len(e.Readers))
 	if e.Writer {
 		b.WriteString(" and the writer")
+	}
+	if e.Checkpoint {
+		b.WriteString(" and a checkpoint")
 	}
 	for _, r := range e.Readers {
 		fmt.Fprintf(&b, "; reader of commit %d for %v", r.Seq, r.Age.Round(time.Millisecond))

@@ -129,6 +129,7 @@ func (c *Close) Step() (types.IOResult[struct{}], error) {
 
 // closeLog goes on with the log's file, which is removed if the database file alone is complete.
 func (c *Close) closeLog() {
+	c.p.closed.Store(true)
 	c.log.Start(c.p.log, c.clean)
 	c.state = closeLog
 }
@@ -136,7 +137,7 @@ func (c *Close) closeLog() {
 // end lets those go on who wait for a turn: they learn that there is nothing left to go on with.
 func (c *Close) end() {
 	c.state = closeEnded
-	c.p.closed.Store(true)
+	c.p.closed.Store(true) // Abort comes here too
 	c.p.turn.Release(&c.writer)
 	c.p.ckpt.Release(&c.ticket)
 }

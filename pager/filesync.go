@@ -144,10 +144,10 @@ func (w *metaWrite) begin() {
 	w.sync.OnRetire(func(c *io.Completion) {
 		w.err = c.Err()
 		w.p.countSync(w.err)
-		w.p.syncing.Release(&w.ticket)
 		if w.err == nil {
 			w.err = w.p.voidSince(w.before)
 		}
+		w.p.syncing.Release(&w.ticket) // the next one is another matter
 		w.end()
 	})
 	w.p.file.Sync(&w.sync)

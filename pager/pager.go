@@ -64,7 +64,7 @@ type Pager struct {
 	syncing types.Turn // one sync of the file at a time: two at once could each take the other's error
 
 	published atomic.Pointer[Snapshot]
-	closed    atomic.Bool // Close has ended
+	closed    atomic.Bool // Close has begun to close the files
 
 	mu           sync.Mutex
 	gen          *generation   // newest durable
@@ -175,7 +175,9 @@ func (p *Pager) Written(commits []*wal.Commit) {
 // Advanced implements wal.Observer.
 func (p *Pager) Advanced(durable, visible types.Seq) {
 	p.mu.Lock()
-	if snap := p.published.Load(); visible != snap.Seq {
+	// The log may have failed since, by an I/O beside its flush: then logFailed has published what is durable, or will.
+	lost := visible > durable && p.log.Failed() != nil
+	if snap := p.published.Load(); visible != snap.Seq && !lost {
 		for _, q := range p.commits {
 			if q.seq == visible {
 				p.publish(visible, q.globals)

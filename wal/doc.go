@@ -48,7 +48,8 @@
 //
 // Nothing of group n+1 is written before the write of group n has succeeded, and, if a commit of group n asked for
 // full durability, its sync. A failed write or sync is sticky: every commit above durable fails with ErrCommitUnknown,
-// whatever completes later, and nothing is written any more. Nothing is retried on a file whose sync failed.
+// whatever completes later, and nothing is written any more. Nothing is retried on a file whose sync failed. A close that does not wait
+// for commits on their way is a failure in this sense, too.
 //
 // # First write after a clean state
 //

@@ -1,9 +1,8 @@
 package wal
 
 import (
-	"sync/atomic"
-
 	"fmt"
+	"sync/atomic"
 
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"

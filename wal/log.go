@@ -31,7 +31,9 @@ type Config struct {
 	Observer Observer
 }
 
-// Observer is told, in order, by whoever steps the flush, with no lock of the log held. It must not step the log.
+// Observer is told, in order, by whoever steps the flush, with no lock of the log held. It must not step the log. Failed alone may come
+// from elsewhere, when an I/O beside the flush has failed: then an Advanced that was on its way may still come behind it, and what it
+// says above the durable commit does not count.
 type Observer interface {
 	// Written says that the frames of commits can be read from the log, so that their images need not stay in memory.
 	Written(commits []*Commit)

@@ -120,6 +120,9 @@ var zeroes = make([]byte, 256<<10)
 // Start makes r reserve bytes into result. urgent says that the commit gives space back, so that it may use the last
 // reserve when the disk is full.
 func (r *Reserve) Start(l *Log, bytes int64, urgent bool, result *Reservation) {
+	if r.sync != nil && !r.sync.over.Done() {
+		panic(invariant.Failf("wal: Reserve is used again while the sync of what it has grown by holds its turn"))
+	}
 	r.io.Reset() // whoever finished the last run's I/O may still be on the last instructions
 	*r = Reserve{log: l, bytes: bytes, urgent: urgent, result: result}
 }

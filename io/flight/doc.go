@@ -9,6 +9,9 @@
 //		}
 //	}})
 //
+// That is for programs all of whose commits are durable. The event of a relaxed commit comes before it is on stable storage: a program
+// that makes any leaves EventCommit out, or notes DB.Stats().Durable.
+//
 // A recording holds the program's data in the clear: the content of each file from when it was first used, and all that
 // was written since.
 //
