@@ -65,6 +65,10 @@ func TestMemoryClone(t *testing.T) {
 	now, err = clone.Bytes("dir/file")
 	require.NoError(t, err)
 	require.Equal(t, []byte{1, 9, 3}, now[600:603], "nor the clone the original")
+	require.Equal(t, []byte{1, 9, 3}, clone.Peek("dir/file", 600, 3))
+	require.Len(t, clone.Peek("dir/file", 6990, 100), 10)
+	require.Empty(t, clone.Peek("dir/file", 7000, 1))
+	require.Empty(t, clone.Peek("dir/no", 0, 1))
 	var a, b [16]byte
 	second := m
 	second.Random(a[:])

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"path"
 )
 
 // What disks do that they should not. A test chooses one of these for an op in the queue, instead of Complete or Fail.
@@ -91,6 +92,20 @@ func (op *Op) HoldsLock() bool {
 	defer op.m.mu.Unlock()
 	_, shares := op.file.node.sharers[op.file]
 	return shares || op.file.node.owner == op.file
+}
+
+// Peek returns what reads would see of a range of a file, as far as the file has it; nothing if there is no such file. It costs less than
+// Bytes.
+func (m *Memory) Peek(name string, offset, length int64) []byte {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	node := m.names[path.Clean(name)]
+	if node == nil || offset < 0 || offset >= node.size {
+		return nil
+	}
+	buf := make([]byte, min(length, node.size-offset))
+	node.read(buf, offset)
+	return buf
 }
 
 // Kill does to m what the death of its process does: every I/O under way is forgotten, and neither carried out nor finished;

@@ -81,7 +81,7 @@ func New(m *io.Memory, order plan.Order, source *rand.PCG) *Disk {
 func (d *Disk) attach(m *io.Memory) {
 	d.Memory, d.sums, d.stuck = m, map[*io.Op]uint64{}, map[*io.Op]int{}
 	d.doomed, d.shorted = map[*io.Op]bool{}, map[*io.Op]bool{}
-	d.rules = rules{files: map[string]*fileRules{}, content: d.content, proves: map[*io.Op]bool{}, unlocks: map[*io.Op]bool{}}
+	d.rules = rules{files: map[string]*fileRules{}, peek: d.Peek, proves: map[*io.Op]bool{}, unlocks: map[*io.Op]bool{}}
 	d.handle(0)
 	m.SetDropOnSyncFailure(true)
 	m.SetTrace(d.observe)
@@ -154,15 +154,6 @@ func (d *Disk) Delete(name string) {
 		d.Remove(new(io.Completion), name)
 		d.SyncDir(new(io.Completion), name)
 	})
-}
-
-// content returns what is in a file, nothing if there is none.
-func (d *Disk) content(name string) []byte {
-	content, err := d.Bytes(name)
-	if err != nil {
-		return nil
-	}
-	return content
 }
 
 // number returns the number in its era of an I/O.

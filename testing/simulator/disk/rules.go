@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -22,7 +23,7 @@ import (
 type rules struct {
 	free    bool // locks are none of the disk's business
 	files   map[string]*fileRules
-	content func(name string) []byte
+	peek    func(name string, offset, length int64) []byte
 	proves  map[*io.Op]bool // meta blocks that are written again as they are
 	unlocks map[*io.Op]bool // closes with which a lock is given up
 }
@@ -124,8 +125,7 @@ func (r *rules) changes(op *io.Op, queue []*io.Op) {
 
 // behind returns what a file has behind the length that op gives it.
 func (r *rules) behind(op *io.Op) []byte {
-	content := r.content(op.File)
-	return content[min(op.Length, int64(len(content))):]
+	return r.peek(op.File, op.Length, math.MaxInt64)
 }
 
 // logs checks a change of a log.
@@ -149,9 +149,14 @@ func (r *rules) logs(op *io.Op) {
 
 // same reports whether a write leaves the file as it is.
 func (r *rules) same(op *io.Op) bool {
-	have := r.content(op.File)
-	return op.Offset+op.Length <= int64(len(have)) &&
-		bytes.Equal(bytes.Join(op.Buffers(), nil), have[op.Offset:op.Offset+op.Length])
+	have := r.peek(op.File, op.Offset, op.Length)
+	for _, b := range op.Buffers() {
+		if !bytes.HasPrefix(have, b) {
+			return false
+		}
+		have = have[len(b):]
+	}
+	return true
 }
 
 // zero reports whether an op writes nothing but zeroes.

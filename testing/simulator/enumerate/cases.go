@@ -20,6 +20,7 @@ type Case struct {
 	start    *world.Start  // of its era, or one before: up to there it is as the workload
 	change   func(p *plan.Plan)
 	image    int   // of a cut at an I/O
+	bare     bool  // others like it are enough to count what states have met
 	order    []int // of its workload, its own in that, and so on if it follows another case
 }
 
@@ -85,6 +86,7 @@ func cases(w *Workload, res *world.Result) (list []Case) {
 			}
 			for image := range at.Images {
 				fault(cover.Cut, plan.Fault{Kind: plan.Cut, Arg: int64(image)})
+				list[len(list)-1].bare = image >= secondCuts
 			}
 			list = append(list, Case{
 				Workload: w.Name, Era: e, What: "the only one to be waited for: " + where, Event: cover.Waited, States: at.States,

@@ -229,7 +229,8 @@ func (e *enumeration) again(c *Case) {
 	}
 	for i := range more {
 		m := &more[i]
-		if !e.o.States && m.Event == cover.Cut && m.image < secondCuts || e.wants(m) {
+		m.bare = !e.wants(m)
+		if !m.bare || !e.o.States && m.Event == cover.Cut && m.image < secondCuts {
 			e.run(m)
 		}
 	}
@@ -282,7 +283,11 @@ func (e *enumeration) close(g cover.Gap, c *Case) {
 
 // run runs one case.
 func (e *enumeration) run(c *Case) {
-	p, table := c.Plan(), cover.Table{}
+	p := c.Plan()
+	var table cover.Table
+	if !c.bare {
+		table = cover.Table{}
+	}
 	if c.Event == cover.Cut {
 		p.Eras = slices.Clone(p.Eras[:c.Era+1])
 	}
