@@ -42,6 +42,7 @@ type Disk struct {
 	faults   map[int][]plan.Fault // by number of the I/O in the era
 	refusals map[int]plan.Fault   // those that come within the submission
 	again    []again
+	aimed    []plan.Fault   // whose turn has come, and that wait for an I/O of their class
 	stuck    map[*io.Op]int // steps that it stays under way
 	doomed   map[*io.Op]bool
 	shorted  map[*io.Op]bool // moved a part of its bytes
@@ -126,7 +127,7 @@ func (d *Disk) expect(f plan.Fault) {
 // handle decides whether the I/O of a number in the era ends by Step or by itself.
 func (d *Disk) handle(number int) {
 	_, refused := d.refusals[number]
-	d.SetManual(!d.auto && (d.order != plan.Eager || len(d.faults[number]) > 0 || refused || len(d.again) > 0))
+	d.SetManual(!d.auto && (d.order != plan.Eager || len(d.faults[number]) > 0 || refused || len(d.again) > 0 || len(d.aimed) > 0))
 }
 
 // Automatically calls fn while every I/O ends at once and well.
@@ -163,7 +164,7 @@ func (d *Disk) number(index uint64) int { return int(index - d.base) }
 func (d *Disk) Number(op *io.Op) int { return d.number(op.Index) }
 
 // Heal ends all faults.
-func (d *Disk) Heal() { d.faults, d.refusals, d.again = nil, nil, nil }
+func (d *Disk) Heal() { d.aimed, d.faults, d.refusals, d.again = nil, nil, nil, nil }
 
 // Failed reports whether an I/O of the era was made to fail.
 func (d *Disk) Failed() bool { return d.failed }

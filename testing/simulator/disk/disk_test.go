@@ -252,6 +252,30 @@ func TestFaultsThatLast(t *testing.T) {
 	require.NoError(t, again.Err(), "as kernels do")
 }
 
+// A fault for a class of I/O waits for the next one of it.
+func TestAimedFaults(t *testing.T) {
+	d, f := open(t, plan.Eager, "db")
+	log := another(d, "db-wal")
+	d.Begin([]plan.Fault{{IO: 1, Kind: plan.Fail, Of: "log write"}, {IO: 1, Kind: plan.Fail, Of: "file sync"}})
+	write := func(f io.File, at int64) error {
+		var c io.Completion
+		f.Write(&c, [][]byte{{1}}, at)
+		end(d)
+		return c.Err()
+	}
+	require.NoError(t, write(log, 0), "the number has not come")
+	require.NoError(t, write(f, 9000))
+	require.ErrorIs(t, write(log, 4096), ErrInjected)
+	var s, again io.Completion
+	log.Sync(&s)
+	end(d)
+	require.NoError(t, s.Err())
+	f.Sync(&again)
+	end(d)
+	require.ErrorIs(t, again.Err(), ErrInjected)
+	require.NoError(t, write(f, 9001))
+}
+
 // A refused I/O has failed when its submission returns, however I/Os end; so have the next ones of its kind, if it says so.
 func TestRefuse(t *testing.T) {
 	for _, order := range []plan.Order{plan.Eager, plan.Fifo} {

@@ -46,17 +46,39 @@ func (d *Disk) due(op *io.Op) (plan.Fault, bool) {
 			return f, true
 		}
 	}
-	at := d.Number(op)
+	at, class := d.Number(op), classOf(op)
+	for i, f := range d.aimed {
+		if f.Of == class {
+			d.aimed = slices.Delete(d.aimed, i, i+1)
+			return d.began(op, f), true
+		}
+	}
+	for len(d.faults[at]) > 0 && d.faults[at][0].Of != "" && d.faults[at][0].Of != class {
+		d.aimed, d.faults[at] = append(d.aimed, d.faults[at][0]), d.faults[at][1:]
+		d.handle(d.number(uint64(d.Counts.IOs)))
+	}
 	list := d.faults[at]
 	if len(list) == 0 {
 		return plan.Fault{}, false
 	}
-	f := list[0]
 	d.faults[at] = list[1:]
+	return d.began(op, list[0]), true
+}
+
+// began notes how often a fault that is about to happen is to come again.
+func (d *Disk) began(op *io.Op, f plan.Fault) plan.Fault {
 	if f.Times > 1 {
 		d.again = append(d.again, again{f, op.Name(), f.Times - 1})
 	}
-	return f, true
+	return f
+}
+
+// classOf returns which class of I/O an op belongs to.
+func classOf(op *io.Op) string {
+	if IsLog(op.File) {
+		return "log " + op.Name()
+	}
+	return "file " + op.Name()
 }
 
 // refuse fails an op within its submission, if it has such a fault.

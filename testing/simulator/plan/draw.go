@@ -320,6 +320,21 @@ func (d *drawer) size() int {
 	return d.IntN(80)
 }
 
+// class draws which class of I/O a fault is for. Most are for whatever comes, which is mostly what comes often.
+func (d *drawer) class(kind FaultKind) string {
+	if d.IntN(2) == 0 {
+		return ""
+	}
+	what := map[FaultKind][]string{
+		Fail: {"read", "write", "sync", "truncate"}, FailSync: {"sync"}, NoSpace: {"write", "truncate"}, Short: {"read", "write"},
+		Lose: {"write", "sync"}, Divert: {"read", "write"}, FlipIO: {"read", "write"},
+	}[kind]
+	if len(what) == 0 {
+		return ""
+	}
+	return []string{"log ", "file "}[d.IntN(2)] + what[d.IntN(len(what))]
+}
+
 // addFaults draws which I/Os of the era go wrong.
 func (d *drawer) addFaults(e *Era) {
 	d.Shuffle(len(d.faults), func(i, j int) { d.faults[i], d.faults[j] = d.faults[j], d.faults[i] })
@@ -340,7 +355,7 @@ func (d *drawer) addFaults(e *Era) {
 		}
 		every := 30 << d.IntN(6)
 		for at := d.IntN(every * 2); at < 2500 && len(e.Faults) < 60; at += 1 + d.IntN(every*2) {
-			f := Fault{IO: at, Kind: kind}
+			f := Fault{IO: at, Kind: kind, Of: d.class(kind)}
 			switch kind {
 			case Fail, Refuse, NoSpace:
 				if d.IntN(5) == 0 {

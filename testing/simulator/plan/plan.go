@@ -213,7 +213,8 @@ type Fault struct {
 	IO    int
 	Times int `json:",omitempty"` // this I/O and the next ones of its kind; 0: one
 	Kind  FaultKind
-	Arg   int64 `json:",omitempty"`
+	Of    string `json:",omitempty"` // it waits for the next I/O of this class, as "log read" or "file sync"; empty: any
+	Arg   int64  `json:",omitempty"`
 }
 
 // String names the fault without its I/O.

@@ -141,6 +141,7 @@ func (s *shrinker) values() {
 		plainer(s, func(p *plan.Plan) *int { return &p.Eras[e].Steps }, 0)
 		for f := range s.best.Eras[e].Faults {
 			plainer(s, func(p *plan.Plan) *int { return &p.Eras[e].Faults[f].Times }, 0)
+			plainer(s, func(p *plan.Plan) *string { return &p.Eras[e].Faults[f].Of }, "")
 		}
 		for c := range s.best.Eras[e].Clients {
 			for t := range s.best.Eras[e].Clients[c].Tasks {
