@@ -74,9 +74,8 @@ func (r *rules) submitted(op *io.Op, queue []*io.Op) {
 	changes := name == "write" || name == "truncate"
 	switch {
 	case isNew(op.File):
-	case name == "open":
-		f.meta, f.broken, f.failed, f.needed, f.dirty = false, false, false, 0, nil // whoever opens writes what it finds again
-		clear(f.synced)
+	case name == "open" && (r.free || IsLog(op.File)):
+		f.begin()
 	case name == "close" && op.HoldsLock(): // it waits for what is under way on its own file
 		f.locked, r.unlocks[op] = false, true
 	case changes && !r.free && !r.database(op.File).locked:
@@ -174,6 +173,12 @@ func zero(op *io.Op) bool {
 
 func zeroes(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) }
 
+// begin forgets what the one before had to keep to: whoever opens writes what it finds again.
+func (f *fileRules) begin() {
+	f.meta, f.broken, f.failed, f.needed, f.dirty = false, false, false, 0, nil
+	clear(f.synced)
+}
+
 // unlocked checks, when a database's lock has been given up, that nothing is under way that could change its log.
 func (r *rules) unlocked(op *io.Op, queue []*io.Op) {
 	for _, other := range queue {
@@ -196,7 +201,10 @@ func (r *rules) ended(op *io.Op, err error, queue []*io.Op) {
 	}
 	switch op.Name() {
 	case "lock":
-		f.locked = f.locked || err == nil
+		if err == nil {
+			f.begin()
+			f.locked = true
+		}
 	case "truncate":
 		f.cut(op.Length, err)
 	case "write":

@@ -83,9 +83,9 @@ func (d *drawer) features() {
 	of := map[Profile][]FaultKind{
 		Faulty: {Fail, Fail, Refuse, FailSync, Short, Stuck, Jump, NoSpace},
 		Full:   {NoSpace, Short, Stuck},
-		Lying:  {Lose, Divert, FlipIO, Rot},
+		Lying:  {Lose, Divert, FlipIO, FlipIO, Rot},
 		Crowd:  {Short, Stuck, Fail},
-		Bulk:   {Short, Stuck, FailSync},
+		Bulk:   {Short, Stuck, FailSync, FailSync},
 	}
 	for _, kind := range of[d.profile] {
 		if d.IntN(2) == 0 {
@@ -320,9 +320,13 @@ func (d *drawer) size() int {
 	return d.IntN(80)
 }
 
-// class draws which class of I/O a fault is for. Most are for whatever comes, which is mostly what comes often.
+// class draws which class of I/O a fault is for: whatever comes, which is mostly what comes often, or one of which few may come.
 func (d *drawer) class(kind FaultKind) string {
-	if d.IntN(2) == 0 {
+	aimed := 2
+	if kind.Lies() || kind == FailSync {
+		aimed = 8
+	}
+	if d.IntN(aimed) == 0 {
 		return ""
 	}
 	what := map[FaultKind][]string{
