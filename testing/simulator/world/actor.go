@@ -150,6 +150,7 @@ func await[T any](a *actor, what string, op *pawl.Op[T]) (value T, err error) {
 		}
 		a.rest()
 		if a.impatient() {
+			a.world.givesUp(a)
 			a.giveUp, a.pending, a.what = 0, nil, ""
 			if a.world.plan.Order == plan.Drawn && a.world.rng.IntN(2) == 0 {
 				a.world.startAll() // it can't be stopped any more

@@ -34,6 +34,7 @@ func (i worldIO) Wait(ctx context.Context, c *io.Completion) error {
 		if a.cancel == nil {
 			return errGivenUp
 		}
+		i.w.givesUp(a)
 		a.cancel()
 		i.w.cancelled = true
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/testing/simulator/cover"
 	"github.com/pawldb/pawl/testing/simulator/disk"
 	"github.com/pawldb/pawl/testing/simulator/plan"
 )
@@ -186,6 +187,7 @@ func (w *World) early() {
 	a := waiting[w.rng.IntN(len(waiting))]
 	before, giveUp := w.disk.Counts.IOs, a.giveUp
 	pending := a.pending
+	w.opts.Cover.Add(cover.SteppedEarly, a.states)
 	a.turn()
 	if giveUp == a.giveUp && a.pending == pending && w.disk.Counts.IOs != before {
 		disk.Violate("%s, stepped early, submitted an I/O", a.name)

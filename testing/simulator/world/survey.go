@@ -72,6 +72,17 @@ func (w *World) waits(a *actor, op any) (kind plan.ActKind) {
 	return kind
 }
 
+// givesUp notes that an actor gives up what it waits in, by which its I/O is cancelled.
+func (w *World) givesUp(a *actor) {
+	if w.opts.Cover == nil {
+		return
+	}
+	w.opts.Cover.Add(cover.Abandoned, a.states)
+	if a.waiting() && w.hasOwn(a) {
+		w.opts.Cover.Add(cover.Cancelled, a.states)
+	}
+}
+
 // owner is whose I/O one is: an actor's, for one of its operations.
 type owner struct {
 	actor     *actor
