@@ -134,7 +134,7 @@ func (w *World) ends(op *io.Op) {
 	struck := w.disk.Step(op)
 	w.current = nil
 	w.nears(op)
-	if w.opts.Survey {
+	if w.opts.Survey && !slices.Contains(w.disk.Queue(), op) { // it has ended, and not only got on
 		s := &w.surveys[len(w.surveys)-1]
 		s.IOs = append(s.IOs, Point{number, name, images, states, true})
 	}

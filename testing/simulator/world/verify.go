@@ -64,7 +64,7 @@ func (w *World) closeBody(a *actor) {
 	for {
 		_, err := await(a, "close", w.db.Async().Close())
 		if w.check("close", err) {
-			if !w.era.ReadOnly && !w.disk.Failed() && !w.disk.Filled() && w.era.Capacity == 0 { // else it can be one that has failed
+			if !w.era.ReadOnly && !w.cutShort && !w.disk.Failed() && !w.disk.Filled() && w.era.Capacity == 0 { // else it can be one that has failed
 				w.hist.Promised(w.hist.Seen())
 			}
 			return
@@ -72,6 +72,7 @@ func (w *World) closeBody(a *actor) {
 		if w.halfClosed = true; !errors.Is(err, errGivenUp) {
 			return
 		}
+		w.cutShort = w.cutShort || w.db.Stats().PageSize == 0 // it is closed, as it was
 	}
 }
 

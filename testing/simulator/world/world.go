@@ -63,6 +63,7 @@ type World struct {
 	tampered   *tampering       // with the files of this era
 	copies     int              // made so far
 	halfClosed bool             // a close of the era was given up, and commits with it
+	cutShort   bool             // the files were closed by one that was given up
 	held       []held           // slices from reads
 	heldNext   int
 	stepLimit  int
@@ -142,7 +143,7 @@ func (w *World) say(format string, args ...any) {
 // runEra opens the database, runs the clients, and ends as the era says.
 func (w *World) runEra(i int, e *plan.Era) {
 	w.say("era %d: cache %d, checkpoint %d, %d clients, end %s after %d", i, e.CacheSize, e.CheckpointBytes, len(e.Clients), e.End, e.Steps)
-	w.era, w.onlyFull, w.halfClosed = e, true, false
+	w.era, w.onlyFull, w.halfClosed, w.cutShort = e, true, false, false
 	w.haste = []uint64{16, 100, 200}[w.rng.IntN(3)]
 	w.ranks = w.plan.Change
 	w.waited, w.acts = 0, map[int][]plan.Act{}
