@@ -202,7 +202,8 @@ func (m *MakeRoom) written() {
 	m.writes = nil
 }
 
-// Abort leaves the pages in memory. The blocks are free again once no write can touch them.
+// Abort leaves the pages in memory. The blocks are free again once no write can touch them. Writes that can't be stopped keep the
+// bytes that they were given: the transaction goes on with copies, since it may change its pages at once.
 func (m *MakeRoom) Abort(cause error) error {
 	if m.state == roomGrow {
 		cause = m.grow.Abort(cause)
@@ -212,6 +213,14 @@ func (m *MakeRoom) Abort(cause error) error {
 	}
 	m.state = roomEnded
 	m.tx.p.abandonWrites(m.group, m.writes)
+	if m.group != nil && !m.group.Completion().Retired() && !m.group.Completion().Idle() {
+		for _, w := range m.writes {
+			for _, id := range w.ids {
+				d := m.tx.pages.get(id)
+				d.data = slices.Clone(d.data)
+			}
+		}
+	}
 	m.writes = nil
 	return cause
 }

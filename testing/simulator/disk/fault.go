@@ -190,7 +190,7 @@ func (d *Disk) rot(arg int64) {
 	}
 	name := names[int(arg%7919)%len(names)]
 	content, err := d.Bytes(name)
-	if err != nil || len(content) == 0 {
+	if content = bytes.TrimRight(content, "\x00"); err != nil || len(content) == 0 { // behind what is used lie long rows of zeroes
 		return
 	}
 	at := arg % int64(len(content))

@@ -182,7 +182,7 @@ func (f *fileRules) begin() {
 // unlocked checks, when a database's lock has been given up, that nothing is under way that could change its log.
 func (r *rules) unlocked(op *io.Op, queue []*io.Op) {
 	for _, other := range queue {
-		if harmless := []string{"stat", "open", "read", "close"}; other.File == op.File+"-wal" && !slices.Contains(harmless, other.Name()) {
+		if changes := []string{"write", "truncate", "remove"}; other.File == op.File+"-wal" && slices.Contains(changes, other.Name()) {
 			Violate("%v gave up the lock, and %v is under way", op, other)
 		}
 	}

@@ -61,6 +61,9 @@ func opens() []Workload {
 		workload("new file", era()),
 		workload("clean file", before(some), era()),
 		workload("clean file, read only", before(some), with(era(read(one(plan.Scan, 0, 0, 5, 0))), readOnly)),
+		workload("recovery of what a failed sync of a meta block has left", killed(with(before(some, checkpoint(complete)), func(e *plan.Era) {
+			e.Faults = []plan.Fault{{IO: 30, Kind: plan.Fail, Of: "file sync"}} // the last one
+		})), era(write(puts(0, 9, 3, 60)), checkpoint(complete), write(puts(0, 3, 3, 60)))),
 		workload("recovery", killed(before(some, write(puts(0, 7, 3, 60)))), era(read(one(plan.Scan, 0, 0, 5, 0)))),
 		wide(workload("recovery of a long log", killed(before(write(puts(0, 0, 50, inWide)), write(puts(0, 0, 50, inWide)))), era(some))),
 		merges(workload("recovery, read only", killed(before(some, write(puts(0, 7, 3, 60)))), with(era(read(one(plan.Scan, 0, 0, 5, 0)), task(plan.Copy)), readOnly))),

@@ -223,8 +223,30 @@ func (w *World) settled() {
 	if _, more := w.disk.NextTimer(); more || !works || w.db == nil {
 		return
 	}
-	if s := w.db.Stats(); s.Failed == nil && s.Durable < s.Seq {
+	s := w.db.Stats()
+	if s.Failed != nil {
+		return
+	}
+	if s.Durable < s.Seq {
 		disk.Violate("commit %d is visible, %d is durable, and nobody will sync it", s.Seq, s.Durable)
+	}
+	if s.Writing || s.WritersWaiting > 0 || w.era.Closes() {
+		return
+	}
+	// A transaction begun now is based on what the log has, whether it is written or not.
+	begin := w.db.Async().Begin(true)
+	switch res, err := begin.Step(); {
+	case err != nil:
+	case res.Pending != nil:
+		_ = begin.Abort(errGivenUp)
+	default:
+		seq := res.Value.Seq()
+		if err := res.Value.Rollback(); err != nil {
+			disk.Violate("rollback: %v", err)
+		}
+		if seq > s.Seq+1 {
+			disk.Violate("commit %d is with the log, %d is visible, and nobody will write it", seq-1, s.Seq)
+		}
 	}
 }
 
