@@ -171,9 +171,9 @@ func (d *drawer) end(e *Era) {
 		}
 		return
 	case 1, 2: // where what is rare happens
-		e.Near = []string{"truncate", "shorten", "shorten", "meta", "syncdir"}[d.IntN(5)]
+		e.Near = []string{"truncate", "shorten", "shorten log", "meta", "syncdir"}[d.IntN(5)]
 		e.Nth, e.Steps = 1+d.IntN(5), 1+d.IntN(1+d.IntN(80))
-		if e.Near == "shorten" {
+		if e.Near == "shorten" || e.Near == "shorten log" {
 			e.Nth = 1 + d.IntN(2)
 		}
 		return

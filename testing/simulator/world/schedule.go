@@ -62,8 +62,8 @@ func (w *World) nears(op *io.Op) {
 		name = "meta"
 	}
 	if name == "truncate" {
-		if op.Length < w.lengths[op.File] && w.era.Near == "shorten" {
-			name = "shorten"
+		if shorter := op.Length < w.lengths[op.File]; shorter && (w.era.Near == "shorten" || w.era.Near == "shorten log" && disk.IsLog(op.File)) {
+			name = w.era.Near
 		}
 		w.lengths[op.File] = op.Length
 	}

@@ -152,7 +152,8 @@ func (w *World) timeline(tx *pawl.Tx) (least uint64) {
 			return least
 		}
 	}
-	return w.hist.Last() + 1 // there is no such state
+	w.tampered = nil
+	return w.hist.Last() + 1 // there is no such state, unless the disk has lied as well
 }
 
 // powerCut notes that less is promised now.
