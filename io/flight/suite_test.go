@@ -3,7 +3,6 @@ package flight_test
 import (
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,36 +58,6 @@ func TestSuite(t *testing.T) {
 // memoryBackend makes the suite's hooks out of manual mode.
 func memoryBackend(m *io.Memory) iotest.Backend {
 	b := iotest.Backend{IO: m, Dir: "dir", Advance: m.Advance}
-	b.Hold = func() iotest.Hold {
-		released := make(chan struct{})
-		var once sync.Once
-		m.SetOnStall(func() bool {
-			<-released
-			return true
-		})
-		m.SetTrace(func(ev io.MemoryEvent) {
-			if !ev.Completed && ev.Op.Kind != io.KindRead && ev.Op.Kind != io.KindWrite {
-				ev.Op.Complete()
-			}
-		})
-		m.SetManual(true)
-		return iotest.Hold{
-			Started: func() {
-				for _, op := range m.Queue() {
-					op.Start()
-				}
-			},
-			Release: func() {
-				once.Do(func() {
-					m.SetManual(false)
-					m.SetTrace(nil)
-					for _, op := range m.Queue() {
-						op.Complete()
-					}
-					close(released)
-				})
-			},
-		}
-	}
+	b.Hold = iotest.HoldMemory(m)
 	return b
 }

@@ -1,7 +1,6 @@
 package iotest_test
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/pawldb/pawl/io"
@@ -40,36 +39,6 @@ func memoryBackend(m *io.Memory, virtual bool) iotest.Backend {
 			return true
 		})
 	}
-	b.Hold = func() iotest.Hold {
-		released := make(chan struct{})
-		var once sync.Once
-		m.SetOnStall(func() bool {
-			<-released
-			return true
-		})
-		m.SetTrace(func(ev io.MemoryEvent) {
-			if !ev.Completed && ev.Op.Kind != io.KindRead && ev.Op.Kind != io.KindWrite {
-				ev.Op.Complete()
-			}
-		})
-		m.SetManual(true)
-		return iotest.Hold{
-			Started: func() {
-				for _, op := range m.Queue() {
-					op.Start()
-				}
-			},
-			Release: func() {
-				once.Do(func() {
-					m.SetManual(false)
-					m.SetTrace(nil)
-					for _, op := range m.Queue() {
-						op.Complete()
-					}
-					close(released)
-				})
-			},
-		}
-	}
+	b.Hold = iotest.HoldMemory(m)
 	return b
 }
