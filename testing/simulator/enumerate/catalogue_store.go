@@ -42,6 +42,13 @@ func checkpoints() []Workload {
 			func(e *plan.Era) { e.CheckpointBytes = 32 << 10 }))),
 		wide(workload("a writer waits for a checkpoint", with(era(write(puts(0, 0, 20, inWide)), write(puts(0, 0, 20, inWide)), write(puts(0, 0, 2, 30))),
 			func(e *plan.Era) { e.CheckpointBytes = 16 << 10 }))),
+		workload("a sync fails between two writes ahead of a commit", before(some), with(clients(write(puts(0, 0, 3, 60))), func(e *plan.Era) {
+			ahead := write(one(plan.Put, 0, 3, 1, 3000), pause(60), one(plan.Put, 0, 4, 1, 9000))
+			e.Clients[0].Tasks = append(e.Clients[0].Tasks, ahead)
+			e.Clients = append(e.Clients, plan.Client{Tasks: []plan.Task{read(pause(40)), checkpoint(passive)}})
+			e.Faults = []plan.Fault{{IO: 23, Kind: plan.FailSync, Of: "file sync"}} // the checkpoint's, which drops the first value
+			e.End = plan.EndCut
+		}), era()),
 		workload("large values in a checkpoint", before(some), era(write(one(plan.Put, 0, 3, 1, 3000), one(plan.Put, 0, 4, 1, 9000)), checkpoint(passive),
 			write(one(plan.Delete, 0, 3, 1, 0)), checkpoint(complete))),
 		merges(workload("many pages in a checkpoint", era(write(puts(0, 0, 60, ofOwnLeaf)), write(puts(0, 100, 60, ofOwnLeaf)), write(puts(0, 200, 60, ofOwnLeaf)),

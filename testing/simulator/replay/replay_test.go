@@ -28,6 +28,26 @@ func options(rec *flight.Recorder, use io.IO) *pawl.Options {
 	}}
 }
 
+// recording is what a recorder has written so far: the work in the background of an open database goes on writing.
+type recording struct {
+	mu      sync.Mutex
+	content []byte
+}
+
+func (r *recording) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.content = append(r.content, p...)
+	return len(p), nil
+}
+
+// Bytes returns a copy.
+func (r *recording) Bytes() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Clone(r.content)
+}
+
 // work lets goroutines change a database, and read it.
 func work(t *testing.T, db *pawl.DB, writers, commits int, seed uint64) {
 	var wg sync.WaitGroup
@@ -107,7 +127,7 @@ func TestRealProgram(t *testing.T) {
 // there of it is clean.
 func TestTornRecording(t *testing.T) {
 	m := io.NewMemory(io.MemoryConfig{RealTime: true})
-	var out bytes.Buffer
+	var out recording
 	rec, err := flight.RecordTo(m, &out, flight.Options{})
 	require.NoError(t, err)
 	before := options(rec, m)
@@ -120,7 +140,7 @@ func TestTornRecording(t *testing.T) {
 	require.NoError(t, err)
 	work(t, db, 1, 10, 2)
 	require.NoError(t, rec.Flush())
-	content := bytes.Clone(out.Bytes()) // db is still open
+	content := out.Bytes() // db is still open
 	require.NoError(t, db.Close())
 
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -420,7 +440,7 @@ func TestParts(t *testing.T) {
 
 // Notes that name a database are about that one, and one that was begun later than a power cut can't be found behind it.
 func TestNotes(t *testing.T) {
-	m, out := io.NewMemory(io.MemoryConfig{RealTime: true}), new(bytes.Buffer)
+	m, out := io.NewMemory(io.MemoryConfig{RealTime: true}), new(recording)
 	rec, err := flight.RecordTo(m, out, flight.Options{})
 	require.NoError(t, err)
 	dbs := make([]*pawl.DB, 2)
@@ -437,19 +457,19 @@ func TestNotes(t *testing.T) {
 	}
 	work(t, dbs[0], 1, 20, 1)
 	work(t, dbs[1], 1, 5, 1)
-	before := out.Len()
+	before := out.Bytes()
 	rec.Note(flight.Durable+" 1.pawl", 20) // which is the other's
 	rec.Note(flight.Begun+" 0.pawl", 3)
 	require.NoError(t, rec.Flush())
-	after := out.Len()
+	after := out.Bytes()
 	for _, db := range dbs {
 		require.NoError(t, db.Close())
 	}
-	res, err := replayed(t, out.Bytes()[:before], 100)
+	res, err := replayed(t, before, 100)
 	require.NoError(t, err)
 	require.True(t, res.Clean(), "%s", res)
 	require.Equal(t, []string{"0.pawl", "1.pawl"}, res.Databases)
-	res, err = replayed(t, out.Bytes()[:after], 100)
+	res, err = replayed(t, after, 100)
 	require.NoError(t, err)
 	require.Contains(t, res.String(), "a power cut loses 1.pawl")
 	require.Contains(t, res.String(), "and 20 was acknowledged")
