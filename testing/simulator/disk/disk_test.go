@@ -2,9 +2,11 @@ package disk
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pawldb/pawl/io"
@@ -75,6 +77,16 @@ func TestRules(t *testing.T) {
 	require.Contains(t, violation(func() { meta(0) }), "a meta block, and the other one is not synced")
 }
 
+// metaOf returns a meta block of a write that says how long the file is, in blocks of 512 bytes.
+func metaOf(number uint64, blocks int) []byte {
+	block := make([]byte, 4096)
+	binary.LittleEndian.PutUint32(block[metaPageSizeOff:], 512)
+	binary.LittleEndian.PutUint64(block[metaWriteOff:], number)
+	binary.LittleEndian.PutUint64(block[metaBlocksOff:], uint64(blocks))
+	binary.LittleEndian.PutUint64(block[metaSumOff:], xxhash.Sum64(block[:metaSumOff]))
+	return block
+}
+
 // script is calls on a database file, "db", and its log. do ends all I/O behind each.
 type script struct {
 	*Disk
@@ -104,6 +116,9 @@ func (s *script) failing(fn func()) {
 // The order rules of databases and logs are each broken by what they forbid, and by nothing that is next to it.
 func TestOrderRules(t *testing.T) {
 	meta := func(s *script, slot int64, b byte) { s.write(s.db, slot*4096, b, 4096) }
+	says := func(s *script, number uint64, blocks int) {
+		s.do(func(c *io.Completion) { s.db.Write(c, [][]byte{metaOf(number, blocks)}, int64(number%2)*4096) })
+	}
 	sync := func(s *script, f io.File) { s.do(f.Sync) }
 	truncate := func(s *script, f io.File, size int64) { s.do(func(c *io.Completion) { f.Truncate(c, size) }) }
 	for _, c := range []struct {
@@ -140,10 +155,34 @@ func TestOrderRules(t *testing.T) {
 			s.failing(func() { meta(s, 0, 1) })
 			meta(s, 1, 2)
 		}},
-		{"cut before the meta block is synced", "the meta block is not synced", func(s *script) {
+		{"cut before the meta block is synced", "a meta block may be found that says 20480", func(s *script) {
 			s.write(s.db, 9000, 1, 9000)
-			meta(s, 0, 1)
+			says(s, 2, 40)
+			sync(s, s.db)
+			says(s, 3, 19)
+			truncate(s, s.db, 19*512)
+		}},
+		{"cut to less than the meta block says", "a meta block may be found that says 9728", func(s *script) {
+			s.write(s.db, 9000, 1, 9000)
+			says(s, 2, 19)
+			sync(s, s.db)
 			truncate(s, s.db, 9500)
+		}},
+		{"cut beside a longer meta block", "a meta block may be found that says 20480", func(s *script) {
+			s.write(s.db, 9000, 1, 9000)
+			says(s, 2, 19)
+			sync(s, s.db)
+			s.db.Write(new(io.Completion), [][]byte{metaOf(3, 40)}, 4096)
+			truncate(s, s.db, 19*512)
+		}},
+		{"cut to what all meta blocks say", "", func(s *script) {
+			s.write(s.db, 9000, 1, 9000)
+			says(s, 2, 40)
+			sync(s, s.db)
+			says(s, 3, 19)
+			sync(s, s.db)
+			s.db.Write(new(io.Completion), [][]byte{metaOf(4, 19)}, 0)
+			truncate(s, s.db, 19*512)
 		}},
 		{"cut behind a meta block that failed", "behind a meta block that could not be written", func(s *script) {
 			s.write(s.db, 9000, 1, 9000)

@@ -2,11 +2,14 @@ package disk
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/pawldb/pawl/io"
 )
@@ -17,7 +20,7 @@ import (
 //	lock     a database and its log are changed only by who has locked the database, and the lock is given up when all I/O is over
 //	meta     a meta block is written only when the other one, if it was written before, is synced
 //	sticky   when a meta block could not be written or synced, none is written, and the file is not cut, before it is opened anew
-//	cut      the database file gets shorter only when the newest meta block is synced
+//	cut      the database file gets no shorter than a meta block says that it is, if recovery may find that one
 //	fresh    what is synced of the log is not written again before a meta block has become durable behind it
 //	failed   when a write or a sync of the log has failed, nothing but zeroes is written to it before it is opened anew
 type rules struct {
@@ -115,11 +118,62 @@ func (r *rules) changes(op *io.Op, queue []*io.Op) {
 	case f.needed > 0 && op.Length >= f.needed: // it was to be cut by more, and that failed
 	case f.broken:
 		Violate("%v cuts the file, behind a meta block that could not be written", op)
-	case f.meta || slices.ContainsFunc(queue, func(o *io.Op) bool { return o.File == op.File && o.Name() == "write" && o.Offset < MetaEnd }):
-		Violate("%v cuts the file, and the meta block is not synced", op)
 	default:
+		if says := r.lengthSaid(op.File, queue); op.Length < says {
+			Violate("%v cuts the file, and a meta block may be found that says %d", op, says)
+		}
 		f.needed = op.Length
 	}
+}
+
+// lengthSaid returns the most that a meta block says of a database's length which recovery may find after a power cut: the newest one,
+// the one before if that is not synced, and those that are being written.
+func (r *rules) lengthSaid(name string, queue []*io.Op) int64 {
+	f := r.file(name)
+	newest, before := r.peek(name, 0, metaSize), r.peek(name, MetaEnd/2, metaSize)
+	if metaWrite(newest) < metaWrite(before) {
+		newest, before = before, newest
+	}
+	says := metaLength(newest)
+	if f.meta {
+		says = max(says, metaLength(before))
+	}
+	for _, o := range queue {
+		if o.File == name && o.Name() == "write" && o.Offset < MetaEnd {
+			says = max(says, metaLength(bytes.Join(o.Buffers(), nil)))
+		}
+	}
+	return says
+}
+
+// The part of a meta block that says something, and what the rules read of it: pager/meta.go has all of it.
+const (
+	metaSize        = 512
+	metaPageSizeOff = 8
+	metaWriteOff    = 32
+	metaBlocksOff   = 56
+	metaSumOff      = 504
+)
+
+// isMeta reports whether recovery would take a meta block for one.
+func isMeta(block []byte) bool {
+	return len(block) >= metaSize && xxhash.Sum64(block[:metaSumOff]) == binary.LittleEndian.Uint64(block[metaSumOff:])
+}
+
+// metaWrite returns the number of a meta block's write; 0 if there is none.
+func metaWrite(block []byte) uint64 {
+	if !isMeta(block) {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(block[metaWriteOff:])
+}
+
+// metaLength returns how long a meta block says that the file is; 0 if there is none.
+func metaLength(block []byte) int64 {
+	if !isMeta(block) {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint64(block[metaBlocksOff:])) * int64(binary.LittleEndian.Uint32(block[metaPageSizeOff:]))
 }
 
 // behind returns what a file has behind the length that op gives it.
