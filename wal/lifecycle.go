@@ -314,6 +314,7 @@ func (l *Log) release() io.File {
 	l.file = nil
 	if f != nil && l.failed == nil && (l.durable < l.queued || l.flush.state != flushIdle) {
 		l.failed = fmt.Errorf("%w: %w", types.ErrFailed, errReleased)
+		l.visible = min(l.visible, l.durable) // a relaxed commit that waits for another one's sync is in doubt as well
 		l.first, l.last = nil, nil
 	}
 	l.mu.Unlock()

@@ -46,3 +46,33 @@ func TestNobodyIsAheadOfTheObserver(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// A relaxed commit that leads a sync for another one is in doubt, as that one is, when the sync fails, also if the log is closed in
+// between: the file may have it or not.
+func TestLeaderOfAFailedSync(t *testing.T) {
+	for _, closed := range []bool{false, true} {
+		w := newLogWorld(t, io.MemoryConfig{Manual: true})
+		require.NoError(t, w.begin())
+		require.NoError(t, w.commit(true, true, 1))
+		require.NoError(t, w.commit(false, false, 1))
+		var lead, durable Wait
+		lead.StartVisible(w.log, 2)
+		durable.StartDurable(w.log, 2)
+		for _, wait := range []*Wait{&lead, &durable} {
+			res, err := wait.Step()
+			require.NoError(t, err)
+			require.NotNil(t, res.Pending)
+		}
+		w.m.Queue()[0].Complete()
+		res, err := lead.Step()
+		require.NoError(t, err)
+		require.NotNil(t, res.Pending, "it leads the sync")
+		w.m.Queue()[0].Fail(errInjected)
+		if closed {
+			w.log.release()
+		}
+		require.ErrorIs(t, lead.Abort(res.Pending.Err()), types.ErrCommitUnknown, "closed: %v", closed)
+		_, err = durable.Step()
+		require.ErrorIs(t, err, types.ErrCommitUnknown, "closed: %v", closed)
+	}
+}
