@@ -32,7 +32,7 @@ func (w *World) openBody(a *actor) {
 			try-- // of files that are right again
 			continue
 		}
-		if errors.Is(err, fs.ErrNotExist) && w.era.ReadOnly && w.hist.Last() == 0 {
+		if errors.Is(err, fs.ErrNotExist) && w.era.ReadOnly && w.hist.Alive() == 0 { // its name was not synced before the first commit
 			return
 		}
 		if w.era.ReadOnly && errors.Is(err, pawl.ErrReadOnly) {
