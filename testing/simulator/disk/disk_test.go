@@ -184,6 +184,15 @@ func TestOrderRules(t *testing.T) {
 			s.db.Write(new(io.Completion), [][]byte{metaOf(4, 19)}, 0)
 			truncate(s, s.db, 19*512)
 		}},
+		{"cut to what a meta block says that the disk has lost", "", func(s *script) {
+			s.write(s.db, 9000, 1, 9000)
+			says(s, 2, 40)
+			sync(s, s.db)
+			s.Begin([]plan.Fault{{IO: 0, Kind: plan.Lose}})
+			says(s, 3, 19)
+			sync(s, s.db)
+			truncate(s, s.db, 19*512)
+		}},
 		{"cut behind a meta block that failed", "behind a meta block that could not be written", func(s *script) {
 			s.write(s.db, 9000, 1, 9000)
 			s.failing(func() { meta(s, 0, 1) })

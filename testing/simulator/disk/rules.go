@@ -39,9 +39,10 @@ type fileRules struct {
 	// of a database
 	meta    bool // a meta block was written, and no good sync was submitted since
 	at      int64
-	broken  bool  // one could not be written or synced
-	needed  int64 // the last length that it was right to cut the file to, or that it has grown to since; 0: not known
-	durable int   // meta blocks that were synced
+	metas   [2][]byte // that were written since the file was opened, by slot
+	broken  bool      // one could not be written or synced
+	needed  int64     // the last length that it was right to cut the file to, or that it has grown to since; 0: not known
+	durable int       // meta blocks that were synced
 
 	// of a log
 	dirty  []int64       // blocks that were written since the last good sync
@@ -130,7 +131,13 @@ func (r *rules) changes(op *io.Op, queue []*io.Op) {
 // the one before if that is not synced, and those that are being written.
 func (r *rules) lengthSaid(name string, queue []*io.Op) int64 {
 	f := r.file(name)
-	newest, before := r.peek(name, 0, metaSize), r.peek(name, MetaEnd/2, metaSize)
+	newest, before := f.metas[0], f.metas[1] // what was written, wherever a fault has let it go
+	if newest == nil {
+		newest = r.peek(name, 0, metaSize)
+	}
+	if before == nil {
+		before = r.peek(name, MetaEnd/2, metaSize)
+	}
 	if metaWrite(newest) < metaWrite(before) {
 		newest, before = before, newest
 	}
@@ -230,6 +237,7 @@ func zeroes(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { 
 // begin forgets what the one before had to keep to: whoever opens writes what it finds again.
 func (f *fileRules) begin() {
 	f.meta, f.broken, f.failed, f.needed, f.dirty = false, false, false, 0, nil
+	f.metas = [2][]byte{}
 	clear(f.synced)
 }
 
@@ -298,6 +306,7 @@ func (r *rules) wrote(op *io.Op, err error) {
 		delete(r.proves, op)
 	case !IsLog(op.File) && op.Offset < MetaEnd:
 		f.meta, f.at = true, op.Offset
+		f.metas[op.Offset*2/MetaEnd] = bytes.Join(op.Buffers(), nil)
 		f.broken = f.broken || err != nil
 		clear(f.covers) // a sync under way may not cover it
 	}
