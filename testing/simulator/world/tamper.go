@@ -89,6 +89,9 @@ func (w *World) tamper(t *plan.Tamper) {
 			w.disk.Replace(name, []byte(w.plan.Value(t.Back, t.Size)))
 		}
 	}
+	if lies := w.disk.Lies(); lies > 0 { // one file may have lost what would tell of the damage in the other
+		w.disk.SetLies(lies + 1)
+	}
 }
 
 // put puts the files back as they were before they were tampered with.
