@@ -102,13 +102,14 @@ func (o owner) waits() bool {
 }
 
 // statesFor appends the states of the machines that wait for an I/O: those of the operation that has submitted it or, if that was
-// given up, of those that wait for I/O and have none of their own: they carry on what it has left.
+// given up, of those that wait for I/O and have none of their own: they carry on what it has left. Not of those that only wait for
+// what is left to be over, to close a file: how it ends is nothing to them.
 func (w *World) statesFor(op *io.Op, list []cover.State) []cover.State {
 	if o := w.owners[op]; o.waits() {
 		return append(list, o.actor.states...)
 	}
 	for _, a := range w.actors {
-		if a.waiting() && a.pending.Kind() != io.KindYield && a.pending.Kind() != io.KindTimer && !w.hasOwn(a) {
+		if a.waiting() && a.pending.Kind() != io.KindYield && a.pending.Kind() != io.KindTimer && a.pending.Kind() != io.KindOpen && !w.hasOwn(a) {
 			list = append(list, a.states...)
 		}
 	}

@@ -144,6 +144,9 @@ func (w *World) verifyNow() {
 	}
 	defer func() { _ = tx.Rollback() }()
 	least := w.timeline(tx)
+	if w.returned(tx) {
+		least = 0
+	}
 	switch w.disk.Lies() {
 	case 0:
 	case 1:
@@ -151,8 +154,15 @@ func (w *World) verifyNow() {
 	default:
 		least = 0
 	}
+	missed := w.disk.Lies() > 0 && tx.Seq() < w.hist.Last()
+	if missed {
+		w.lost = w.hist.Clone()
+	}
 	if err := w.hist.Recovered(tx.Seq(), least, !w.era.ReadOnly); err != nil {
 		disk.Violate("%v", err)
+	}
+	if missed {
+		w.lostAt = w.hist.Safe()
 	}
 	w.disk.Note(tx.Seq())
 	if w.plan.Order != plan.Drawn && !w.last {
@@ -171,6 +181,27 @@ func (w *World) verifyNow() {
 	if differs == nil && report.Err() == nil && len(w.disk.Unsynced()) == 0 { // what is durable is what reads show
 		w.disk.Sound()
 	}
+}
+
+// returned reports whether an open has found what one before had missed, because a lying disk had not shown it: groups of the log come
+// back, or rather the bits in them, and no commit has become durable since that would stand in their place. Then that history goes on.
+func (w *World) returned(tx *pawl.Tx) bool {
+	if w.lost == nil || w.hist.Safe() > w.lostAt {
+		w.lost = nil
+		return false
+	}
+	fits := func(state *oracle.Bucket) bool {
+		if state == nil {
+			return false
+		}
+		err := same(tx.Root(), state)
+		return err == nil || w.excused(err)
+	}
+	if fits(w.hist.At(tx.Seq())) || !fits(w.lost.At(tx.Seq())) {
+		return false
+	}
+	w.hist, w.lost = w.lost, nil
+	return true
 }
 
 // verifyCopy opens a copy and compares it: it holds one of some states.

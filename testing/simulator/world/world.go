@@ -61,6 +61,8 @@ type World struct {
 	older      []*files         // of the eras before, if the plan brings them back
 	made       []*files         // copies
 	tampered   *tampering       // with the files of this era
+	lost       *oracle.History  // with commits that an open has missed
+	lostAt     uint64           // newest commit that was safe then
 	copies     int              // made so far
 	halfClosed bool             // a close of the era was given up, and commits with it
 	cutShort   bool             // the files were closed by one that was given up
