@@ -14,6 +14,7 @@ type parker struct {
 	mu    sync.Mutex
 	cond  sync.Cond // woken
 	woken bool
+	rouse func() // while it sleeps elsewhere than on the condition: ends that sleep, or the next one there; else nil
 
 	next *parker // others parked on the same completion
 }
@@ -35,7 +36,11 @@ func (p *parker) wakeAll() {
 			p.mu.Lock()
 			p.woken = true
 			p.cond.Signal()
+			rouse := p.rouse
 			p.mu.Unlock()
+			if rouse != nil {
+				rouse()
+			}
 		}
 		p = next
 	}

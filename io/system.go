@@ -36,9 +36,25 @@ type system struct {
 	closed   atomic.Bool // by Shutdown; set under mu
 
 	queue
+	// path takes reads, writes and syncs, and the queue what it refuses. nil: the queue gets everything.
+	path   dataPath
 	files  map[*systemFile]struct{} // open; guarded by mu
 	timers map[*Completion]*systemTimer
 	idle   *sync.Cond // Shutdown waits on it for active and workers to be 0
+}
+
+// dataPath is a way around the queue for reads, writes and syncs of a system backend. Its methods are called with
+// system.mu held, but for that of Canceller.
+type dataPath interface {
+	Canceller // of all I/O on files; it passes on what it has not taken
+
+	// divert takes an armed request over that is counted, and reports whether it did. It ends with system.end.
+	divert(c *Completion, f *systemFile) bool
+	// tend has what was taken go on although nobody may wait.
+	tend()
+	// look is what the watch does: it tends what was there at the last look too. It reports whether anything was taken
+	// that has not ended.
+	look() (busy bool)
 }
 
 // NewSystem returns the backend of the platform's own files, clock and random bytes. It costs no goroutine and no
@@ -80,7 +96,9 @@ func (s *system) submit(c *Completion, f *systemFile) {
 			f.active.Add(1)
 		}
 	}
-	s.put(c)
+	if s.path == nil || !s.path.divert(c, f) {
+		s.put(c)
+	}
 	s.watch()
 	s.mu.Unlock()
 }
@@ -221,7 +239,7 @@ func (s *system) Shutdown() error {
 
 	s.mu.Lock()
 	for s.active.Load() > 0 || s.workers > 0 {
-		s.grant()
+		s.spread()
 		s.idle.Wait()
 	}
 	s.unwatch()

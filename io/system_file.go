@@ -71,6 +71,9 @@ func (f *systemFile) arm(c *Completion, kind Kind, code uint8) *Request {
 	c.ArmSubmitted(kind, f.name)
 	r := &c.Request
 	r.Canceller, r.File, r.Op = f.s, f, code
+	if f.s.path != nil {
+		r.Canceller = f.s.path
+	}
 	return r
 }
 

@@ -100,13 +100,21 @@ func (s *system) grant() {
 	}
 }
 
-// handOver grants what is queued.
+// spread grants what is queued, and has what the path has taken go on too. The caller holds mu.
+func (s *system) spread() {
+	s.grant()
+	if s.path != nil {
+		s.path.tend()
+	}
+}
+
+// handOver has everything go on without a waiter.
 func (s *system) handOver() {
-	if s.length.Load() == 0 {
+	if s.length.Load() == 0 && s.path == nil {
 		return
 	}
 	s.mu.Lock()
-	s.grant()
+	s.spread()
 	s.mu.Unlock()
 }
 
@@ -122,7 +130,7 @@ func (s *system) work() {
 		s.mu.Lock()
 		s.hungry++
 		if more {
-			s.grant()
+			s.spread()
 		}
 	}
 	s.hungry--
@@ -148,34 +156,46 @@ func (s *system) Wait(ctx context.Context, c *Completion) error {
 	}
 	entry := s.seq.Load()
 	for !c.Done() {
-		s.mu.Lock()
-		r := s.pick(c, entry)
-		if r == nil {
-			if s.oldest != nil && s.oldest.Request.Seq <= entry {
-				s.grant()
-			}
-			s.mu.Unlock()
+		if !s.lend(c, entry) {
 			return c.Park(context.Background(), nil)
-		}
-		s.take(r)
-		// What is older than c was not waited for at once. If c is not queued, all that is may be what it needs.
-		if s.oldest != nil && (r != c || s.oldest.Request.Seq < r.Request.Seq) {
-			s.grant()
-		}
-		s.mu.Unlock()
-		more := s.run(r)
-		if s.length.Load() > 0 {
-			s.leave(entry, more)
 		}
 	}
 	return nil
 }
 
+// lend runs one queued request for the waiter for c that came when entry was the newest, and reports whether there was one
+// for it.
+func (s *system) lend(c *Completion, entry uint64) bool {
+	s.mu.Lock()
+	r := s.pick(c, entry)
+	if r == nil {
+		if s.oldest != nil && s.oldest.Request.Seq <= entry {
+			s.grant()
+		}
+		s.mu.Unlock()
+		return false
+	}
+	s.take(r)
+	// What is older than c was not waited for at once. If c is not queued, all that is may be what it needs.
+	if s.oldest != nil && (r != c || s.oldest.Request.Seq < r.Request.Seq) {
+		s.grant()
+	}
+	s.mu.Unlock()
+	s.leave(entry, s.run(r))
+	return true
+}
+
 // leave grants what a waiter that has run a request leaves behind: what was there before it, and what it has set off.
 // The rest came from others, who are about to wait for it.
 func (s *system) leave(entry uint64, more bool) {
+	if s.length.Load() == 0 && (!more || s.path == nil) {
+		return
+	}
 	s.mu.Lock()
-	if s.oldest != nil && (more || s.oldest.Request.Seq <= entry) {
+	switch {
+	case more:
+		s.spread()
+	case s.oldest != nil && s.oldest.Request.Seq <= entry:
 		s.grant()
 	}
 	s.mu.Unlock()
@@ -204,12 +224,13 @@ func (s *system) watch() {
 func (s *system) look() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	busy := s.path != nil && s.path.look()
 	switch {
-	case s.oldest == nil || s.closed.Load():
+	case !busy && (s.oldest == nil || s.closed.Load()):
 		s.watching = false
 		s.idle.Broadcast()
 		return
-	case s.oldest.Request.Seq <= s.watched:
+	case s.oldest != nil && s.oldest.Request.Seq <= s.watched:
 		s.grant()
 	}
 	s.watched = s.seq.Load()
