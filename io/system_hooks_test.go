@@ -19,7 +19,13 @@ type SystemHooks struct {
 
 // NewHookedSystem returns a system backend with hooks.
 func NewHookedSystem() (IO, *SystemHooks) {
-	c := platformCalls()
+	h := newHooks()
+	s := newSystem(h.wrap(platformCalls()))
+	h.S = s
+	return s, h
+}
+
+func newHooks() *SystemHooks {
 	h := &SystemHooks{Calls: map[string]*atomic.Int64{}}
 	for _, name := range []string{
 		"open", "close", "describe", "stat", "pread", "pwrite", "pwritev", "sync", "resize", "allocate", "lock", "unlock",
@@ -27,9 +33,7 @@ func NewHookedSystem() (IO, *SystemHooks) {
 	} {
 		h.Calls[name] = new(atomic.Int64)
 	}
-	s := newSystem(h.wrap(c))
-	h.S = s
-	return s, h
+	return h
 }
 
 // wrap puts the hooks before every call of c.

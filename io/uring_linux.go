@@ -47,14 +47,17 @@ type uring struct {
 	calm     sync.Cond // Shutdown waits on it for entering and helping
 }
 
-func openUring(o UringOptions) (IO, error) { return newUring(platformRingCalls(), platformCalls(), o) }
+func openUring(o UringOptions) (IO, error) {
+	u, err := newUring(platformRingCalls(), platformCalls(), o)
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
 
 func newUring(rc ringCalls, c calls, o UringOptions) (*uring, error) {
 	entries := uint32(min(max(cmp.Or(o.Entries, defaultEntries), 1), 1<<15))
 	r, err := newRing(rc, entries)
-	if err == nil {
-		err = r.tryOut()
-	}
 	if err != nil {
 		return nil, ringRefusal(err)
 	}

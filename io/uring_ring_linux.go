@@ -36,33 +36,41 @@ type ring struct {
 // errRingOld means that the kernel's io_uring lacks features.
 var errRingOld = errors.New("the kernel is older than Linux 5.12")
 
-// newRing makes a ring. It leaves nothing behind if it fails.
-func newRing(calls ringCalls, entries uint32) (r *ring, err error) {
-	r = &ring{calls: calls, fd: -1}
-	defer func() {
-		if err != nil {
-			r.close()
-		}
-	}()
-	p := ringParams{flags: setupClamp | setupCQSize | setupSubmitAll, completions: 2 * entries}
-	r.fd, err = calls.setup(entries, &p)
-	if err == unix.EINVAL { // before Linux 5.18
-		p = ringParams{flags: setupClamp | setupCQSize, completions: 2 * entries}
-		r.fd, err = calls.setup(entries, &p)
+// newRing makes a ring that was tried out. It leaves nothing behind if it fails.
+func newRing(calls ringCalls, entries uint32) (*ring, error) {
+	r := &ring{calls: calls, fd: -1}
+	err := r.setUp(entries)
+	if err == nil {
+		err = r.tryOut()
 	}
 	if err != nil {
+		r.close()
 		return nil, err
+	}
+	return r, nil
+}
+
+// setUp asks for a ring and finds its parts.
+func (r *ring) setUp(entries uint32) (err error) {
+	p := ringParams{flags: setupClamp | setupCQSize | setupSubmitAll, completions: 2 * entries}
+	r.fd, err = r.calls.setup(entries, &p)
+	if err == unix.EINVAL { // before Linux 5.18
+		p = ringParams{flags: setupClamp | setupCQSize, completions: 2 * entries}
+		r.fd, err = r.calls.setup(entries, &p)
+	}
+	if err != nil {
+		return err
 	}
 	if p.features&featuresNeeded != featuresNeeded {
-		return nil, errRingOld
+		return errRingOld
 	}
 	length := max(p.submit.array+4*p.submissions, p.complete.results+uint32(unsafe.Sizeof(ringResult{}))*p.completions)
-	if r.mapped, err = calls.mmap(r.fd, ringsOffset, int(length)); err != nil {
-		return nil, err
+	if r.mapped, err = r.calls.mmap(r.fd, ringsOffset, int(length)); err != nil {
+		return err
 	}
 	size := int(unsafe.Sizeof(ringEntry{})) * int(p.submissions)
-	if r.memory, err = calls.mmap(r.fd, ringEntriesOffset, size); err != nil {
-		return nil, err
+	if r.memory, err = r.calls.mmap(r.fd, ringEntriesOffset, size); err != nil {
+		return err
 	}
 	word := func(offset uint32) *uint32 { return (*uint32)(unsafe.Pointer(&r.mapped[offset])) }
 	r.submitHead, r.submitTail, r.submitFlags = word(p.submit.head), word(p.submit.tail), word(p.submit.flags)
@@ -74,7 +82,7 @@ func newRing(calls ringCalls, entries uint32) (r *ring, err error) {
 	for i := range numbers {
 		numbers[i] = uint32(i)
 	}
-	return r, nil
+	return nil
 }
 
 // close frees the ring. Nothing is under way.

@@ -52,7 +52,7 @@ func (s *ringSlot) tag(i uint32) uint64 { return uint64(s.generation)<<32 | uint
 // slotOf returns the slot of the request that tag was made for.
 func (u *uring) slotOf(tag uint64) (i uint32, ok bool) {
 	i = uint32(tag)
-	if int(i) >= len(u.slots) || u.slots[i].c == nil || u.slots[i].tag(i) != tag {
+	if uint64(i) >= uint64(len(u.slots)) || u.slots[i].c == nil || u.slots[i].tag(i) != tag {
 		return 0, false
 	}
 	return i, true
