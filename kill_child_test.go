@@ -16,6 +16,9 @@ import (
 // killEnv names the variable that makes the test binary the child: seed and path, with a space between.
 const killEnv = "PAWL_KILL_CHILD"
 
+// killUringEnv is set in a child that works through io_uring.
+const killUringEnv = "PAWL_KILL_URING"
+
 // killChildLife is when a child ends by itself, should nobody kill it.
 const killChildLife = 30 * time.Second
 
@@ -56,12 +59,17 @@ func runKillChild(env string) {
 	c.must(err)
 	time.AfterFunc(killChildLife, func() { os.Exit(5) })
 	killPool()
+	backend := io.NewSystem()
+	if os.Getenv(killUringEnv) != "" {
+		backend, err = io.NewUring(io.UringOptions{})
+		c.must(err)
+	}
 	c.tell("u")
 	lines := map[EventKind]string{
 		EventRecoveryBegin: "R", EventRecovery: "r", EventCheckpointBegin: "C", EventCheckpoint: "c",
 	}
 	c.db, err = Open(path, &Options{
-		IO: io.NewSystem(), PageSize: 1024, CacheSize: 1,
+		IO: backend, PageSize: 1024, CacheSize: 1,
 		CheckpointBytes: 32 << 10 << c.rng.IntN(6),
 		Durability:      Durability(c.rng.IntN(4) / 3),
 		SyncInterval:    time.Duration(1+c.rng.IntN(20)) * time.Millisecond,

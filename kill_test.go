@@ -36,6 +36,7 @@ type killRun struct {
 	*testing.T
 	rng  *rand.Rand
 	path string
+	env  []string // of the children, besides
 
 	model             *modelBucket // of the newest commit that was found
 	acked, started    uint64       // newest commit that was acknowledged, that was begun
@@ -90,6 +91,7 @@ func (told *killTold) hear(line string) {
 func (r *killRun) child(aim killAim) *killTold {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
 	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1", fmt.Sprintf("%s=%d %s", killEnv, r.rng.Uint64(), r.path))
+	cmd.Env = append(cmd.Env, r.env...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(r, err)

@@ -124,6 +124,9 @@ type ringCalls struct {
 	munmap  func(memory []byte) error
 	close   func(fd int) error
 	tryFile func() (fd int, err error) // a file to try reads, writes and syncs on
+
+	// readNow reads what can be had without waiting for the drive.
+	readNow func(fd handle, buf []byte, offset int64) (int, error)
 }
 
 func platformRingCalls() ringCalls {
@@ -135,6 +138,7 @@ func platformRingCalls() ringCalls {
 		mmap: func(fd int, offset int64, length int) ([]byte, error) {
 			return unix.Mmap(fd, offset, length, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 		},
+		readNow: ringReadNow,
 		tryFile: func() (int, error) { return unix.MemfdCreate("pawl io_uring probe", unix.MFD_CLOEXEC) },
 	}
 }
@@ -155,4 +159,8 @@ func ringEnter(fd int, submit, wait, flags uint32) (int, error) {
 		return 0, errno
 	}
 	return int(n), nil
+}
+
+func ringReadNow(fd handle, buf []byte, offset int64) (int, error) {
+	return unix.Preadv2(fd, [][]byte{buf}, offset, unix.RWF_NOWAIT)
 }

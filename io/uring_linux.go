@@ -43,6 +43,7 @@ type uring struct {
 
 	entering int       // goroutines in io_uring_enter, or about to be
 	refused  error     // by the kernel, to enter the ring
+	noNow    bool      // a file system does not know ringCalls.readNow
 	dead     bool      // the ring's memory is gone, or about to be
 	calm     sync.Cond // Shutdown waits on it for entering and helping
 }
