@@ -40,12 +40,57 @@
 //
 // Where a file system can't reserve space, growing writes zeroes.
 //
+// # The io_uring backend
+//
+// NewUring is the system backend with another way for reads, writes and syncs: what comes together goes to the kernel with one
+// system call, which starts it all and waits for the first of it. Opens, names, locks, sizes and timers, and whatever is wrong or
+// empty, go the system backend's way.
+//
+//	Wait(nil, c)    c alone is pending     run c here, as the system backend does: one pread, pwritev or fdatasync
+//	                else                   all that is pending goes to the kernel; lead, or follow
+//	Wait(ctx, c)    ctx can end            a read that is pending alone: preadv2 with RWF_NOWAIT, which answers from the page
+//	                                       cache or not at all; else as above
+//	Poll            never waits            all that is pending goes to the kernel; what has a result ends
+//	nobody waits                           after a millisecond or two a follower, else a goroutine of its own, does as Wait
+//
+// Who leads sleeps in io_uring_enter, ends all that has a result, and passes the lead on when its own is over; who follows sleeps
+// on a condition. See uring_wait_linux.go. Nothing runs while nothing is in flight.
+//
+//	read        IORING_OP_READ
+//	write       IORING_OP_WRITE, IORING_OP_WRITEV
+//	sync        IORING_OP_FSYNC with IORING_FSYNC_DATASYNC
+//	cancel      IORING_OP_ASYNC_CANCEL; the request retires with its own result, whatever becomes of the cancel
+//	wake        IORING_OP_NOP, for a leader whose completion was resolved elsewhere or whose context has ended
+//
+// What is short, interrupted, or cancelled by the kernel (which does so when the thread that submitted it ends) is submitted
+// again for what is missing. NewUring tries each operation out, on a file in memory. It needs Linux 5.12: there the kernel's
+// workers are threads of the process, so that no write outlives a process that was killed and waited for. If a filter of system
+// calls that comes later forbids entering the ring, what the kernel has is awaited and the rest goes the system backend's way.
+//
+// What it does not use, and why:
+//
+//   - Links of a write to its sync. A File has no call for the two, and who submits a sync waits for the write first.
+//   - Registered files and buffers. Reads of cached pages take as long with them, within the noise of the measurement; and a
+//     registered file is closed, its lock with it, whenever the kernel gets to it.
+//   - A polling thread of the kernel (SQPOLL), which costs a processor.
+//   - SINGLE_ISSUER and DEFER_TASKRUN: every goroutine submits, and goroutines change threads. COOP_TASKRUN: results would wait
+//     for the thread that submitted to enter the kernel by itself.
+//   - runtime.Pinner; see ringSlot.
+//
+// A known limit: the end of a read that finds its page missing is handled on the thread that submitted it. A leader submits and
+// sleeps in one call; what a follower or Poll submitted can be late by one system call that its thread makes meanwhile, as a sync.
+//
+// It is worth its while where many requests come together and the drive has to be asked: BenchmarkColdRead64 and
+// BenchmarkWrite16Sync. From the page cache it is as fast as the system backend, and a request alone is the same call.
+// NewSystem is the default until that was measured on more than one machine.
+//
 // # Parts
 //
 //   - completion.go: Completion, its states, cancelling and retirement
 //   - group.go: CompletionGroup, many completions as one
 //   - io.go: File, Submitter (what the layers below the driver get) and IO (with the event loop)
 //   - system*.go: NewSystem, files of the operating system; platform*.go, posix*.go, windows.go: its system calls
+//   - uring*.go: NewUring, its ring, the slots of requests in it, who waits for results, what forbids it
 //   - memory*.go: files in memory, with manual completion and crash images for tests
 //   - iotest: the conformance suite that every backend passes
 //   - flight: a flight recorder, which wraps a backend

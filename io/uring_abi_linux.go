@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What follows is the kernel's interface, from linux/io_uring.h, io_uring_setup(2) and io_uring_enter(2). Integers are the machine's own; the layout is the same for 32 and 64 bits.
+// What follows is the kernel's interface, from linux/io_uring.h, io_uring_setup(2) and io_uring_enter(2). Integers are the
+// machine's own; the layout is the same for 32 and 64 bits.
 
 // ringOp is what a ringEntry asks for.
 type ringOp uint8

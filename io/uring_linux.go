@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"math"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // defaultEntries is how many requests the kernel has at a time.
@@ -152,21 +150,16 @@ func (u *uring) fill() (submit uint32, dropped *Completion) {
 	}
 	for !u.ring.full() {
 		var i uint32
-		var gone *Completion
 		switch {
 		case len(u.again) > 0:
 			i = u.again[len(u.again)-1]
 			u.again = u.again[:len(u.again)-1]
-			if c := u.slots[i].c; c.Done() {
-				u.release(i)
-				gone = c
-			}
 		case u.first != nil && len(u.free) > 0:
 			c := u.first
 			u.remove(c)
 			if c.Done() { // cancelled before there was a canceller to tell
-				gone = c
-				break
+				c.Request.Next, dropped = dropped, c
+				continue
 			}
 			i = u.free[len(u.free)-1]
 			u.free = u.free[:len(u.free)-1]
@@ -174,10 +167,6 @@ func (u *uring) fill() (submit uint32, dropped *Completion) {
 			c.Request.Seq = uint64(i)
 		default:
 			return u.ring.unsubmitted(), dropped
-		}
-		if gone != nil {
-			gone.Request.Next, dropped = dropped, gone
-			continue
 		}
 		u.ring.push(u.slots[i].entry(i))
 	}
@@ -230,7 +219,7 @@ func (u *uring) reap() (resolved int, more bool) {
 			if !o.c.Done() {
 				resolved++
 			}
-			if o.err != nil {
+			if o.err != nil && o.err != ErrCancelled {
 				o.err = o.c.failure(o.err)
 			}
 			if u.end(o.c, o.f, o.n, o.err) {
@@ -301,23 +290,6 @@ func (p ringPath) CancelRequest(c *Completion) {
 	tag := u.slots[i].tag(uint32(i))
 	u.mu.Unlock()
 	u.send(ringEntry{op: ringCancel, fd: -1, addr: tag, tag: noSlot})
-}
-
-// enter makes one io_uring_enter. The caller was counted in entering.
-func (u *uring) enter(submit, wait, flags uint32) error {
-	_, err := u.ring.calls.enter(u.ring.fd, submit, wait, flags)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.entering--
-	if u.entering == 0 && u.dead {
-		u.calm.Broadcast()
-	}
-	switch err {
-	case nil, unix.EINTR, unix.EAGAIN, unix.EBUSY:
-	default:
-		u.refused = cmp.Or(u.refused, err)
-	}
-	return err
 }
 
 // Shutdown is the system's, and frees the ring.

@@ -107,12 +107,15 @@ func (u *uring) inKernel() int {
 	return len(u.slots) - len(u.free)
 }
 
-// sleeping reports whether a leader is in the kernel, and how many follow.
+// sleeping reports whether a leader is in the kernel, and how many follow, or would if the helper did not lead.
 func (u *uring) sleeping() (entered bool, followers int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for w := u.followers; w != nil; w = w.older {
 		followers++
+	}
+	if u.helping && u.leading {
+		followers-- // the watch was faster than a waiter
 	}
 	return u.leading && u.entering > 0, followers
 }
@@ -492,6 +495,11 @@ func TestUringCancel(t *testing.T) {
 	}
 	between.Cancel()
 	u.pass(false)
+	u.flush()
+	if between.Retired() {
+		t.Errorf("between two entries: retired before the second")
+	}
+	k.do(func() { k.finishAny() })
 	u.Poll()
 	if !between.Retired() {
 		t.Errorf("between two entries: not retired")
@@ -502,6 +510,62 @@ func TestUringCancel(t *testing.T) {
 	u.Poll()
 	if !early.Retired() || u.InFlight() != 0 {
 		t.Errorf("on its way in: retired %v, %d in flight", early.Retired(), u.InFlight())
+	}
+}
+
+// endSeen is an Observer.
+type endSeen struct {
+	n   int
+	err error
+}
+
+func (e *endSeen) Ended(_ *Completion, n int, err error) { e.n, e.err = n, err }
+
+// An observer hears what became of a write that was cancelled while the kernel had it: ErrCancelled only if nothing of it was done.
+func TestUringCancelObserved(t *testing.T) {
+	for name, test := range map[string]struct {
+		results []int32 // of the entries; 0: done, cut to 3 bytes
+		want    error
+	}{
+		"done":         {[]int32{0, 0, 0}, nil},
+		"not begun":    {[]int32{-int32(unix.ECANCELED)}, ErrCancelled},
+		"interrupted":  {[]int32{-int32(unix.EINTR)}, ErrCancelled},
+		"failed":       {[]int32{-int32(unix.EIO)}, unix.EIO},
+		"partly":       {[]int32{0}, unix.ECANCELED},
+		"partly, then": {[]int32{0, -int32(unix.EINTR)}, unix.ECANCELED},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := new(Completion)
+			s := ringSlot{c: c, length: 9, bufs: [][]byte{make([]byte, 9)}}
+			c.Request.Op = opWrite
+			over, err := false, error(nil)
+			for i, value := range test.results {
+				if i == len(test.results)-1 {
+					c.Cancel()
+				}
+				if value == 0 {
+					value = 3
+				}
+				if over, err = s.settle(value); over != (i == len(test.results)-1) {
+					t.Fatalf("over %v after %d of %d results", over, i+1, len(test.results))
+				}
+			}
+			if !errors.Is(err, test.want) || test.want == nil && (err != nil || s.done != 9) {
+				t.Errorf("%v, %d bytes", err, s.done)
+			}
+		})
+	}
+	u, k, f := fakeRingFile(t, 2, fill('a', 64))
+	k.do(func() { k.lame = true })
+	var c Completion
+	var seen endSeen
+	c.Observe(&seen)
+	f.Write(&c, [][]byte{fill('b', 10)}, 0)
+	u.flush()
+	c.Cancel()
+	u.Poll()
+	if !c.Retired() || seen.err != ErrCancelled {
+		t.Errorf("retired %v, the observer heard %v", c.Retired(), seen.err)
 	}
 }
 
@@ -702,7 +766,7 @@ func TestUringLone(t *testing.T) {
 	var a, b Completion
 	f.Read(&a, buf[:4], 0)
 	f.Read(&b, buf[4:], 0)
-	if err := cmpErr(ringWait(t, u, &a), ringWait(t, u, &b)); err != nil {
+	if err := errors.Join(ringWait(t, u, &a), ringWait(t, u, &b)); err != nil {
 		t.Error(err)
 	}
 	if n := k.enters.Load() - enters; n == 0 {
@@ -710,7 +774,87 @@ func TestUringLone(t *testing.T) {
 	}
 }
 
-func cmpErr(errs ...error) error { return errors.Join(errs...) }
+// Under a context a read whose page is there is one call too. What is not, is cut, fails, or has company, goes through the ring.
+func TestUringReadNow(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for name, test := range map[string]struct {
+		n      int
+		err    error
+		read   int // bytes, of 64
+		ends   error
+		enters bool
+		calls  int // for two reads
+	}{
+		"there":       {n: 10, read: 10, calls: 2},
+		"not there":   {err: unix.EAGAIN, read: 10, enters: true, calls: 2},
+		"half there":  {n: 5, read: 10, enters: true, calls: 2},
+		"behind end":  {n: 0, read: 65, ends: ErrShortRead, enters: true, calls: 2},
+		"broken":      {err: unix.EIO, read: 10, enters: true, calls: 2},
+		"unsupported": {err: unix.EOPNOTSUPP, read: 10, enters: true, calls: 1},
+		"old kernel":  {err: unix.ENOSYS, read: 10, enters: true, calls: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, k, f := fakeRingFile(t, 8, fill('a', 64))
+			u.lone = true
+			calls := 0
+			u.ring.calls.readNow = func(_ handle, buf []byte, _ int64) (int, error) {
+				calls++
+				return copy(buf[:test.n], fill('a', test.n)), test.err
+			}
+			enters := k.enters.Load()
+			for range 2 {
+				buf := make([]byte, test.read)
+				var c Completion
+				f.Read(&c, buf, 0)
+				if err := u.Wait(ctx, &c); err != nil || !errors.Is(c.Err(), test.ends) {
+					t.Errorf("%v, %v", err, c.Err())
+				}
+				if test.ends == nil && !bytes.Equal(buf, fill('a', test.read)) {
+					t.Errorf("read %q", buf)
+				}
+				soon(t, "retirement", c.Retired)
+			}
+			if got := k.enters.Load() != enters; got != test.enters || calls != test.calls {
+				t.Errorf("went through the ring: %v, %d calls", got, calls)
+			}
+		})
+	}
+	u, k, f := fakeRingFile(t, 8, fill('a', 64))
+	u.lone = true
+	enters := k.enters.Load()
+	var sync, a, b Completion
+	f.Sync(&sync)
+	f.Read(&a, make([]byte, 1), 0)
+	f.Read(&b, make([]byte, 1), 0)
+	for _, c := range []*Completion{&a, &b, &sync} {
+		if err := u.Wait(ctx, c); err != nil || c.Err() != nil {
+			t.Error(err, c.Err())
+		}
+	}
+	if k.enters.Load() == enters {
+		t.Error("three requests did not go through the ring")
+	}
+}
+
+// The kernel's own answer to such a read.
+func TestUringReadNowKernel(t *testing.T) {
+	u, f := ringFile(t, 8, fill('a', 64))
+	u.lone = true
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for _, length := range []int{64, 65} {
+		buf := make([]byte, length)
+		var c Completion
+		f.Read(&c, buf, 0)
+		if err := u.Wait(ctx, &c); err != nil || (c.Err() == nil) != (length == 64) {
+			t.Errorf("%d bytes: %v, %v", length, err, c.Err())
+		}
+		if c.Err() == nil && !bytes.Equal(buf, fill('a', 64)) {
+			t.Errorf("read %q", buf)
+		}
+	}
+}
 
 // Steady work allocates nothing.
 func TestUringAllocs(t *testing.T) {
@@ -853,7 +997,7 @@ func ringStorm(t *testing.T, u *uring, f File) {
 	for g := range 8 {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(g), 2))
-			for range 150 {
+			for range 60 {
 				if failed.Load() {
 					return
 				}

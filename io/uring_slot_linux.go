@@ -12,8 +12,8 @@ const noSlot = ^uint64(0)
 // ringSlot holds a request for as long as the kernel may use its buffers.
 //
 // The kernel has addresses of buffers that the garbage collector does not see there. They stay good: the slot keeps the
-// request, and that the buffers, reachable; Go's collector does not move what is on the heap; and no buffer is on a stack, which
-// does move, since a submission stores it in the Completion. runtime.Pinner, which would promise the same of a collector that
+// request, and that the buffers, reachable; Go's collector does not move what is on the heap; and no buffer is on a stack,
+// which does move, since a submission stores it in the Completion. runtime.Pinner, which would promise the same of a collector that
 // moves, panics for memory that is not Go's and allocates for vectors of more than a few buffers; the standard library's own
 // vectored writes do without.
 type ringSlot struct {
@@ -106,16 +106,27 @@ func (s *ringSlot) gather() {
 	}
 }
 
-// settle takes a result in, and reports whether the request is over. If it is not it needs another entry.
+// settle takes a result in, and reports whether the request is over. If it is not it needs another entry. One that was cancelled
+// gets none: it ends with ErrCancelled if nothing of it was done, for observers, else with what a system call would say.
 func (s *ringSlot) settle(value int32) (over bool, err error) {
+	over, err = s.advance(value)
+	switch {
+	case over || !s.c.Done():
+		return over, err
+	case s.done == 0:
+		return true, ErrCancelled
+	}
+	return true, unix.ECANCELED
+}
+
+// advance is settle for a request that goes on.
+func (s *ringSlot) advance(value int32) (over bool, err error) {
 	op := s.c.Request.Op
 	switch {
-	case s.c.Done(): // cancelled: whatever has happened, it happens no more
-		return true, ErrCancelled
 	case value < 0:
 		errno := unix.Errno(-value)
 		// The kernel cancels by itself what a thread has submitted that ends.
-		if again := errno == unix.ECANCELED || interrupted(errno); again {
+		if errno == unix.ECANCELED || interrupted(errno) {
 			s.async = errno == unix.EAGAIN
 			return false, nil
 		}

@@ -165,8 +165,8 @@ func (u *uring) takeIfLone(c *Completion) bool {
 	return true
 }
 
-// readNow reads what a waiter under a context waits for, if that is a read, is pending alone, and is in the page cache: this takes no
-// time that a context could end in.
+// readNow reads what a waiter under a context waits for, if that is a read, is pending alone, and is in the page cache: this
+// takes no time that a context could end in.
 func (u *uring) readNow(c *Completion) bool {
 	u.mu.Lock()
 	if u.noNow || u.first != c || c.Request.Op != opRead || !u.takeIfLone(c) {
@@ -310,16 +310,6 @@ func (u *uring) block(submit uint32, refused error) {
 // refusedNap is how long a leader sleeps that can't enter the ring.
 const refusedNap = 100 * time.Microsecond
 
-// uncount is for a goroutine that was counted in entering and does not enter.
-func (u *uring) uncount() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.entering--
-	if u.entering == 0 && u.dead {
-		u.calm.Broadcast()
-	}
-}
-
 // pass gives the lead up, to a follower if there is one and anything to do. Else, what callbacks have submitted needs somebody;
 // the rest came from others, who are about to wait for it.
 func (u *uring) pass(more bool) {
@@ -351,109 +341,6 @@ func (u *uring) grantQueued() {
 func (u *uring) flush() {
 	u.mu.Lock()
 	u.submit()
-}
-
-// submit sends off what is pending and does not wait. The caller holds mu, which it gives up.
-func (u *uring) submit() {
-	n, dropped := u.fill()
-	if n > 0 {
-		u.entering++
-	}
-	u.mu.Unlock()
-	u.drop(dropped)
-	if n > 0 {
-		u.enterNow(n)
-	}
-}
-
-// enterNow makes the kernel take n entries, or at least look at them. The caller was counted in entering.
-func (u *uring) enterNow(n uint32) error {
-	for {
-		err := u.enter(n, 0, 0)
-		switch err {
-		case unix.EINTR, unix.EAGAIN:
-			runtime.Gosched()
-			u.mu.Lock()
-			dead := u.dead
-			if !dead {
-				u.entering++
-			}
-			u.mu.Unlock()
-			if !dead {
-				continue
-			}
-		case nil, unix.EBUSY: // results are there that have to be taken first; whoever leads is awake
-		default:
-			u.retreat()
-		}
-		return err
-	}
-}
-
-// send makes the kernel take an entry that is no request's, unless there are so many results that nobody sleeps.
-func (u *uring) send(e ringEntry) {
-	u.mu.Lock()
-	for u.refused == nil && !u.dead {
-		room := !u.ring.full()
-		if room {
-			u.ring.push(e)
-		}
-		n := u.ring.unsubmitted()
-		u.entering++
-		u.mu.Unlock()
-		err := u.enterNow(n)
-		if room || err != nil {
-			return
-		}
-		u.mu.Lock()
-	}
-	u.mu.Unlock()
-}
-
-// rouse wakes the leader, if it sleeps in the kernel.
-func (u *uring) rouse() { u.send(ringEntry{op: ringNop, fd: -1, tag: noSlot}) }
-
-// flushOverflow makes room for results that the kernel keeps, if there are any.
-func (u *uring) flushOverflow() error {
-	u.mu.Lock()
-	if u.dead || u.refused != nil {
-		u.mu.Unlock()
-		return ErrClosed
-	}
-	u.entering++
-	u.mu.Unlock()
-	return u.enter(0, 0, enterGetEvents)
-}
-
-// retreat gives what the kernel has not taken to the queue, after the kernel has refused to let us enter.
-func (u *uring) retreat() {
-	u.system.mu.Lock()
-	defer u.system.mu.Unlock()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	requeue := func(c *Completion) {
-		c.Request.Arg = nil
-		u.queue.put(c)
-	}
-	for c := u.first; c != nil; c = u.first {
-		u.remove(c)
-		requeue(c)
-	}
-	for _, i := range u.again {
-		requeue(u.slots[i].c)
-		u.release(i)
-	}
-	u.again = u.again[:0]
-	if u.entering == 0 && !u.dead { // else whoever is in there comes by here next
-		for e, ok := u.ring.takeBack(); ok; e, ok = u.ring.takeBack() {
-			if i, ok := u.slotOf(e.tag); ok {
-				requeue(u.slots[i].c)
-				u.release(i)
-			}
-		}
-	}
-	u.grant()
-	u.watch()
 }
 
 // tend implements dataPath.
