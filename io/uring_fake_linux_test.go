@@ -13,8 +13,8 @@ import (
 // ThroughRing has u send everything through the ring that it can, also what is awaited alone.
 func ThroughRing(u IO) { u.(*uring).lone = false }
 
-// RingKernel is the kernel's side of a ring, in the test's hands. It works on real files, finishes what it has taken in an order of
-// its own, and only within io_uring_enter.
+// RingKernel is the kernel's side of a ring, in the test's hands. It works on real files, finishes what it has taken in an order
+// of its own, and only within io_uring_enter.
 type RingKernel struct {
 	U     *uring
 	Hooks *SystemHooks // of all that does not go through the ring
@@ -36,8 +36,9 @@ type RingKernel struct {
 	holding  chan struct{}
 	lame     bool // finishes only what it has to, one at a time
 
-	enters, ops, overflows, closes atomic.Int64
-	most                           int // requests at a time
+	enters, ops, cancels, overflows, closes atomic.Int64
+
+	most int // requests at a time
 }
 
 // fakeRequest is an entry that the kernel has taken.
@@ -200,6 +201,7 @@ func (k *RingKernel) cancel(tag uint64) int32 {
 		default:
 			k.taken = append(k.taken[:i], k.taken[i+1:]...)
 			k.post(tag, -int32(unix.ECANCELED))
+			k.cancels.Add(1)
 			return 0
 		}
 	}
