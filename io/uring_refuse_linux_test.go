@@ -120,6 +120,8 @@ func TestUringForbiddenLater(t *testing.T) {
 	}
 	g.Build()
 	others := u.waitFor(context.Background(), g.Completion())
+	soonRefused(t, u)
+	k.Short(3) // what is held needs other entries, which there can't be
 	release()
 	if err := <-waited; err != nil || held.Err() != nil {
 		t.Error(err, held.Err())
@@ -138,6 +140,16 @@ func TestUringForbiddenLater(t *testing.T) {
 	}
 }
 
+// soonRefused waits until u has noticed that it must not enter the ring.
+func soonRefused(t *testing.T, u *uring) {
+	t.Helper()
+	soon(t, "a refusal", func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return u.refused != nil
+	})
+}
+
 // A request that the kernel has when entering is forbidden still ends, also if nobody can sleep for it.
 func TestUringForbiddenUnderWay(t *testing.T) {
 	u, k, f := fakeRingFile(t, 8, fill('a', 4096))
@@ -149,11 +161,7 @@ func TestUringForbiddenUnderWay(t *testing.T) {
 	u.flush() // the kernel has them, and finishes nothing by itself
 	k.do(func() { k.enterErr = func(uint32, uint32) error { return unix.ENOSYS } })
 	done := u.waitFor(context.Background(), &c[0])
-	soon(t, "a refusal", func() bool {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		return u.refused != nil
-	})
+	soonRefused(t, u)
 	k.do(func() {
 		for k.finishAny() {
 		}

@@ -167,8 +167,8 @@ func TestUringCallbackSubmits(t *testing.T) {
 			u, f := ringFile(t, 8, fill('a', 64))
 			u.lone = lone
 			u.withWorkers(4, never)
-			var timer, first, second, third, stat, last Completion
-			buf := make([]byte, 5)
+			var timer, first, second, third, stat, last, awaited, other Completion
+			buf := make([]byte, 6)
 			timer.OnDone(func(*Completion) { f.Read(&first, buf[:1], 0) })
 			first.OnDone(func(*Completion) { f.Read(&second, buf[1:2], 0) })
 			u.Timer(&timer, 1)
@@ -180,6 +180,12 @@ func TestUringCallbackSubmits(t *testing.T) {
 				t.Error(err)
 			}
 			soon(t, "the chain behind a waiter", last.Retired)
+			awaited.OnDone(func(*Completion) { f.Read(&other, buf[5:], 0) })
+			f.Read(&awaited, buf[4:5], 0)
+			if err := ringWait(t, u, &awaited); err != nil {
+				t.Error(err)
+			}
+			soon(t, "the read that a waiter's callback submitted", other.Retired)
 		})
 	}
 }
