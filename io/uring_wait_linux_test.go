@@ -407,6 +407,44 @@ func TestUringShutdown(t *testing.T) {
 	}
 }
 
+// Shutdown keeps the ring for as long as somebody is in there.
+func TestUringShutdownWaitsForEnter(t *testing.T) {
+	_, k := NewFakeUring(6, 4)
+	u := k.U
+	in, out := make(chan struct{}), make(chan struct{})
+	k.do(func() {
+		k.enterErr = func(uint32, uint32) error {
+			close(in)
+			<-out
+			return nil
+		}
+	})
+	roused := make(chan struct{})
+	go func() {
+		u.rouse()
+		close(roused)
+	}()
+	<-in
+	down := make(chan error)
+	go func() { down <- u.Shutdown() }()
+	soon(t, "the end of the ring", func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return u.dead
+	})
+	for range 100 {
+		runtime.Gosched()
+	}
+	if n := k.closes.Load(); n != 0 {
+		t.Errorf("%d of the ring's parts are freed under a call", n)
+	}
+	close(out)
+	<-roused
+	if err := <-down; err != nil || k.closes.Load() != 3 {
+		t.Errorf("%v, %d of the ring's parts are freed", err, k.closes.Load())
+	}
+}
+
 // Goroutines submit, wait, cancel, leave and forget in every order, on memory that the collector keeps moving through.
 func TestUringStorm(t *testing.T) {
 	t.Run("kernel", func(t *testing.T) {
