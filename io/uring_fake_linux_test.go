@@ -35,6 +35,7 @@ type RingKernel struct {
 	held     chan struct{}
 	holding  chan struct{}
 	lame     bool // finishes only what it has to, one at a time
+	lying    bool // reads nothing and says it has
 
 	enters, ops, cancels, overflows, closes atomic.Int64
 
@@ -243,6 +244,9 @@ func (k *RingKernel) run(e *ringEntry) int32 {
 	switch e.op {
 	case ringRead:
 		buf := memoryAt[byte](e.addr, e.length)
+		if k.lying {
+			return int32(len(buf))
+		}
 		n, err = unix.Pread(int(e.fd), buf[:min(len(buf), limit)], int64(e.offset))
 	case ringWrite:
 		buf := memoryAt[byte](e.addr, e.length)

@@ -246,12 +246,18 @@ func TestUringOverflow(t *testing.T) {
 	}
 	// The same by polling alone.
 	u.withWorkers(4, never)
+	soon(t, "the end of the helper", func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return !u.helping && !u.leading
+	})
 	var cs [200]Completion
 	for i := range cs {
 		f.Read(&cs[i], make([]byte, 8), int64(i))
 	}
 	soon(t, "all reads", func() bool {
 		u.Poll()
+		k.do(func() { k.finishAny() })
 		return u.InFlight() == 0
 	})
 }

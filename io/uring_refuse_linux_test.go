@@ -100,6 +100,11 @@ func TestUringRefusedOperations(t *testing.T) {
 	if _, err := newUring(k.calls(), platformCalls(), UringOptions{}); err == nil || !strings.Contains(err.Error(), "returns 3") {
 		t.Errorf("short transfers: %v", err)
 	}
+	k = newRingKernel(1)
+	k.lying = true
+	if _, err := newUring(k.calls(), platformCalls(), UringOptions{}); err == nil || !strings.Contains(err.Error(), "something else") {
+		t.Errorf("reads that bring nothing: %v", err)
+	}
 }
 
 // A filter of system calls that comes later: what the kernel has is awaited, all else goes on by system calls.

@@ -299,11 +299,8 @@ func (u *uring) block(submit uint32, refused error) {
 		time.Sleep(refusedNap)
 		return
 	}
-	switch err := u.enter(submit, 1, enterGetEvents); err {
-	case unix.EAGAIN, unix.EBUSY:
-		// No memory for an entry, or kept results that have to be taken first: reap, and come again.
-		runtime.Gosched()
-		u.flushOverflow()
+	if err := u.enter(submit, 1, enterGetEvents); err == unix.EAGAIN || err == unix.EBUSY {
+		runtime.Gosched() // no memory for an entry, or kept results that have to be taken first: reap, and come again
 	}
 }
 

@@ -160,6 +160,58 @@ func TestUringNobodyWaits(t *testing.T) {
 	}
 }
 
+// The helper gives the lead to the first that follows, and ends.
+func TestUringHelperEnds(t *testing.T) {
+	u, _ := ringFile(t, 8, nil)
+	a, writeA := ringPipe(t, u)
+	b, writeB := ringPipe(t, u)
+	var first, second Completion
+	a.Read(&first, make([]byte, 1), 0)
+	helping := func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return u.helping && u.leading && u.entering > 0
+	}
+	soon(t, "the helper", helping)
+	b.Read(&second, make([]byte, 1), 0)
+	done := u.waitFor(context.Background(), &second)
+	soonSleeping(t, u, 0)
+	soon(t, "two requests with the kernel", func() bool { return u.inKernel() == 2 })
+	writeA()
+	soon(t, "the end of the helper", func() bool { return first.Retired() && !helping() })
+	soonSleeping(t, u, 0)
+	writeB()
+	if err := <-done; err != nil || second.Err() != nil {
+		t.Error(err, second.Err())
+	}
+}
+
+// Who has left the kernel is not woken there any more.
+func TestRingWaiterRouse(t *testing.T) {
+	roused := 0
+	rouse := func() { roused++ }
+	w := newRingWaiter()
+	if !w.setRouse(rouse) || w.over() {
+		t.Error("over before it was woken")
+	}
+	w.wakeAll()
+	if roused != 1 || !w.over() || w.setRouse(rouse) {
+		t.Errorf("roused %d times, over %v", roused, w.over())
+	}
+	w.clearRouse()
+	w.wakeAll()
+	w.quit()
+	if roused != 1 {
+		t.Errorf("roused %d times", roused)
+	}
+	w = newRingWaiter()
+	w.setRouse(rouse)
+	w.quit()
+	if roused != 2 || !w.over() {
+		t.Errorf("roused %d times, over %v", roused, w.over())
+	}
+}
+
 // A callback's I/O is not forgotten, whoever ran the callback, and goes on without the watch.
 func TestUringCallbackSubmits(t *testing.T) {
 	for name, lone := range map[string]bool{"ring": false, "alone": true} {
