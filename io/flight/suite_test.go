@@ -34,6 +34,15 @@ func TestSuite(t *testing.T) {
 					return iotest.Backend{IO: recorded(t, io.NewSystem(), o), Dir: t.TempDir(), Symlink: os.Symlink}
 				})
 			})
+			t.Run("Uring", func(t *testing.T) {
+				iotest.Run(t, func(t *testing.T) iotest.Backend {
+					u, err := io.NewUring(io.UringOptions{})
+					if err != nil {
+						t.Skip(err)
+					}
+					return iotest.Backend{IO: recorded(t, u, o), Dir: t.TempDir(), Symlink: os.Symlink}
+				})
+			})
 			t.Run("Memory", func(t *testing.T) {
 				iotest.Run(t, func(t *testing.T) iotest.Backend {
 					b := memoryBackend(io.NewMemory())
