@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +11,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
-	"strings"
+	"syscall"
 	"time"
+
+	"github.com/pawldb/pawl/bench/internal/engines"
+	"github.com/pawldb/pawl/bench/internal/machine"
+	"github.com/pawldb/pawl/bench/internal/work"
 )
 
 // childEnv is the variable that makes the program one run: its value is the run in JSON, and so is the Result that it
@@ -20,18 +25,35 @@ const childEnv = "PAWL_BENCH_RUN"
 
 // childRun is one run of an engine.
 type childRun struct {
-	Workload string
-	Engine   string
-	Dir      string // empty
-	Keys     int
-	Duration time.Duration
-	Cache    int64
-	Profile  string // file for a CPU profile; empty: none
+	Workload   string
+	Engine     string
+	Phase      phase
+	Dir        string // empty, or the shared data set
+	Keys       int
+	Duration   time.Duration
+	Goroutines int // in place of the workload's; 0: that
+	Round      int
+	Cache      int64
+	Group      string // control group to join; empty: none
+	Profile    string // file for a CPU profile; empty: none
 }
 
-// start runs the run in a process of its own.
-func (c childRun) start() (Result, error) {
-	var r Result
+// phase is what a process does of a run.
+type phase string
+
+const (
+	measure phase = ""      // the run
+	build   phase = "build" // fill the store, and verify it
+	crash   phase = "crash" // what comes before the run, and ends in kill -9
+	commits phase = "syncs" // durable commits between two marks, for a tracer
+)
+
+// errKilled means that a process did not end by itself.
+var errKilled = errors.New("killed")
+
+// start runs the run in a process of its own, by means of another program if there is one.
+func (c childRun) start(by ...string) (work.Result, error) {
+	var r work.Result
 	program, err := os.Executable()
 	if err != nil {
 		return r, err
@@ -40,12 +62,19 @@ func (c childRun) start() (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	cmd := exec.Command(program)
+	by = append(by, program)
+	cmd := exec.Command(by[0], by[1:]...)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(arg))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err == nil {
 		err = json.Unmarshal(out, &r)
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+			err = errKilled
+		}
 	}
 	if err != nil {
 		return r, fmt.Errorf("%s on %s: %w", c.Workload, c.Engine, err)
@@ -66,48 +95,218 @@ func childMain(arg string) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// run measures in this process.
-func (c childRun) run() (r Result, err error) {
-	w, err := find(c.Workload, workloads, workloadName)
-	if err != nil {
+// running is a run in its own process.
+type running struct {
+	childRun
+	workload work.Workload
+	engine   engines.Engine
+	world    *work.World
+}
+
+// run does the run in this process. What an engine can't do is a result that says so.
+func (c childRun) run() (r work.Result, err error) {
+	u := running{childRun: c}
+	if u.workload, err = find(c.Workload, work.All(), workloadName); err != nil {
 		return r, err
 	}
-	e, err := find(c.Engine, engines, engineName)
-	if err != nil {
+	if u.engine, err = find(c.Engine, engines.All(), engineName); err != nil {
 		return r, err
 	}
-	world := newWorld(nil, c.Keys, c.Duration)
-	err = c.with(e, world, func() error {
-		if w.Fill {
-			if err := world.fill(); err != nil {
-				return err
-			}
+	if c.Group != "" {
+		if err := machine.Join(c.Group); err != nil {
+			return r, err
 		}
-		runtime.GC() // what filling left
-		stop, err := startProfile(c.Profile)
-		if err != nil {
-			return err
-		}
-		r, err = w.Run(world)
-		return errors.Join(err, stop())
+	}
+	u.world = work.NewWorld(c.Keys, u.workload.ValueSize(), u.workload.Data == work.Shared)
+	u.world.Duration, u.world.Goroutines, u.world.Seed = c.Duration, c.Goroutines, c.Round
+	u.world.Open = u.open
+	u.world.Files = func() (int64, error) { all, _, err := sizeOf(c.Dir); return all, err }
+	switch c.Phase {
+	case build:
+		err = u.build()
+	case crash:
+		err = u.crash()
+	case commits:
+		err = u.commits()
+	default:
+		r, err = u.measure()
+	}
+	if errors.Is(err, engines.ErrUnsupported) {
+		return work.Result{NA: err.Error()}, nil
+	}
+	return r, err
+}
+
+// open opens the store.
+func (u *running) open() (engines.Store, error) {
+	cache := u.Cache
+	if u.workload.Cache > 0 {
+		cache = u.workload.Cache
+	}
+	return u.engine.Open(u.Dir, engines.Options{
+		CacheBytes: cache, NoSync: u.workload.NoSync, LogBytes: u.workload.LogBytes,
 	})
-	if err != nil {
-		return r, err
-	}
-	if r.Bytes, err = sizeOf(c.Dir); err != nil {
-		return r, err
-	}
-	return r, c.with(e, world, world.verify)
 }
 
 // with opens the store for as long as fn runs.
-func (c childRun) with(e Engine, w *world, fn func() error) error {
-	store, err := e.Open(c.Dir, EngineOptions{CacheBytes: c.Cache})
+func (u *running) with(fn func() error) error {
+	store, err := u.open()
 	if err != nil {
 		return err
 	}
-	w.store = store
-	return errors.Join(fn(), store.Close())
+	u.world.Store = store
+	return errors.Join(fn(), u.world.Store.Close())
+}
+
+// build makes a shared data set.
+func (u *running) build() error {
+	return errors.Join(u.with(u.world.Fill), u.with(u.world.Verify))
+}
+
+// filled reports whether the run puts all keys itself before it measures.
+func (u *running) filled() bool {
+	return u.workload.Data == work.Filled && u.workload.Crash == nil || u.workload.Data == work.Shared && u.engine.Volatile
+}
+
+// measure is the run: what is in the store before, the measured part, and what is verified behind it.
+func (u *running) measure() (r work.Result, err error) {
+	baseHeap, baseRSS := liveHeap(), int64(0)
+	baseRSS, _ = machine.RSS()
+	if u.workload.Crash != nil {
+		if err := u.crashFirst(); err != nil {
+			return r, err
+		}
+	} else if u.world.Store, err = u.open(); err != nil {
+		return r, err
+	}
+	closed := false
+	defer func() {
+		if !closed && u.world.Store != nil {
+			err = errors.Join(err, u.world.Store.Close())
+		}
+	}()
+	if u.filled() {
+		if err := u.world.Fill(); err != nil {
+			return r, err
+		}
+	}
+	written, noCounter := u.written()
+	put, before := u.world.Logical(), u.figures()
+	runtime.GC() // what filling left
+	machine.ResetPeak()
+	stop, err := startProfile(u.Profile)
+	if err != nil {
+		return r, err
+	}
+	r, err = u.workload.Run(u.world)
+	if err := errors.Join(err, stop()); err != nil {
+		return r, err
+	}
+	_, r.PeakRSS = machine.RSS()
+	r.BaseRSS, r.BaseHeap, r.LiveHeap = baseRSS, baseHeap, liveHeap()
+	r.Logical = u.world.Logical() - put
+	u.engineFigures(&r, before)
+	if u.engine.Volatile {
+		return r, u.world.Verify()
+	}
+	closed = true
+	if err := u.world.Store.Close(); err != nil {
+		return r, err
+	}
+	r.Device = -1
+	if noCounter == nil {
+		if now, err := u.written(); err == nil {
+			r.Device = now - written
+		}
+	}
+	if r.Bytes, r.Main, err = sizeOf(u.Dir); err != nil || u.workload.Data == work.Shared {
+		return r, err
+	}
+	return r, u.with(u.world.Verify)
+}
+
+// written asks what the device has written, of a run that writes to it.
+func (u *running) written() (int64, error) {
+	if u.engine.Volatile || u.workload.Data == work.Shared {
+		return 0, errors.New("nothing is written")
+	}
+	return machine.Written(u.Dir)
+}
+
+// figures are what the store says of itself.
+func (u *running) figures() engines.Figures {
+	if f, ok := u.world.Store.(engines.Figured); ok {
+		return f.Figures()
+	}
+	return engines.Figures{}
+}
+
+// engineFigures notes what the store says of the measured part.
+func (u *running) engineFigures(r *work.Result, before engines.Figures) {
+	f := u.figures()
+	if f.CacheLimit == 0 {
+		return
+	}
+	r.Set("commits", f.Commits-before.Commits)
+	r.Set("syncs", f.Syncs-before.Syncs)
+	r.Set("log written", f.LogWritten-before.LogWritten)
+	r.Set("cache used", f.CacheBytes)
+	r.Set("cache limit", f.CacheLimit)
+	r.Set("main file", f.FileBytes)
+	r.Set("log file", f.LogBytes)
+}
+
+// liveHeap returns what is left of Go's heap after a collection.
+func liveHeap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// crashFirst has another process do what comes before the run, up to its kill -9, and reads what was acknowledged to it.
+func (u *running) crashFirst() error {
+	c := u.childRun
+	c.Phase = crash
+	_, err := c.start()
+	if !errors.Is(err, errKilled) {
+		return errors.Join(err, errors.New("the process that was to be killed ended by itself"))
+	}
+	b, err := os.ReadFile(u.floorsFile())
+	if err != nil {
+		return err
+	}
+	floors := make([]uint64, len(b)/8)
+	for i := range floors {
+		floors[i] = binary.LittleEndian.Uint64(b[i*8:])
+	}
+	u.world.SetFloors(floors)
+	return os.Remove(u.floorsFile())
+}
+
+// floorsFile is where a process that is killed tells what was acknowledged to it.
+func (c childRun) floorsFile() string { return filepath.Clean(c.Dir) + ".floors" }
+
+// crash does what comes before the run, and kills its own process.
+func (u *running) crash() (err error) {
+	if u.world.Store, err = u.open(); err != nil {
+		return err
+	}
+	if err := errors.Join(u.world.Fill(), u.workload.Crash(u.world)); err != nil {
+		return err
+	}
+	var b []byte
+	for _, floor := range u.world.Floors() {
+		b = binary.LittleEndian.AppendUint64(b, floor)
+	}
+	if err := os.WriteFile(u.floorsFile(), b, 0o600); err != nil {
+		return err
+	}
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return errors.Join(self.Kill(), errors.New("it survived its kill"))
 }
 
 // startProfile begins a CPU profile, if there is a file for it.
@@ -125,27 +324,20 @@ func startProfile(file string) (stop func() error, err error) {
 	return func() error { pprof.StopCPUProfile(); return f.Close() }, nil
 }
 
-// sizeOf returns the bytes of the files below a directory.
-func sizeOf(dir string) (int64, error) {
-	var total int64
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+// sizeOf returns the bytes of the files below a directory, and those of the largest of them.
+func sizeOf(dir string) (all, largest int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) { // a compaction has removed it
+			return nil
+		}
 		if err == nil {
-			total += info.Size()
+			all, largest = all+info.Size(), max(largest, info.Size())
 		}
 		return err
 	})
-	return total, err
-}
-
-// loadAverage returns what the system says of how busy it is, or nothing.
-func loadAverage() string {
-	b, err := os.ReadFile("/proc/loadavg")
-	if f := strings.Fields(string(b)); err == nil && len(f) > 0 {
-		return f[0]
-	}
-	return ""
+	return all, largest, err
 }

@@ -7,100 +7,159 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pawldb/pawl/bench/internal/engines"
+	"github.com/pawldb/pawl/bench/internal/work"
 )
 
-// config is what the flags say.
+// config is what the flags say. What is exported decides what is measured.
 type config struct {
-	Dir       string
-	Rounds    int
-	Keys      int
-	Duration  time.Duration
-	Cache     int64
-	Profiles  string
-	workloads []Workload
-	engines   []Engine
+	Rounds     int
+	Keys       int
+	Duration   time.Duration
+	Cache      int64
+	ColdKeys   int // 0: workloads of many keys are left out
+	ColdMemory int64
+	Quick      bool
+	Growth     int // keys of the largest store; 0: without growth
+	Workloads  []string
+	Engines    []string
+
+	dir      string
+	profiles string
+	results  string
+	state    string
+	from     string
+
+	workloads []work.Workload
+	engines   []engines.Engine
 }
+
+// nothing is what -workloads says for no workload.
+const nothing = "none"
 
 // parseFlags reads the command line.
 func parseFlags(args []string) (config, error) {
 	var c config
-	var quick bool
+	var growth bool
 	var chosenWorkloads, chosenEngines string
+	allWorkloads, allEngines := work.All(), engines.All()
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&c.Dir, "dir", "",
+	f.StringVar(&c.dir, "dir", "",
 		"`directory` for the stores, on the disk to be measured (default: the system's for temporary files)")
-	f.IntVar(&c.Rounds, "rounds", 5, "runs of each engine in each workload; the table has their median")
-	f.IntVar(&c.Keys, "keys", 100_000, "keys in a full store")
+	f.IntVar(&c.Rounds, "rounds", 5, "runs of each engine in each workload; the tables have their median")
+	f.IntVar(&c.Keys, "keys", 1_000_000, "keys in a full store")
+	f.IntVar(&c.ColdKeys, "cold-keys", 10_000_000, "keys in a store that is larger than the memory; 0: leave those workloads out")
+	coldMemory := f.Int64("cold-memory", 256, "`MiB` of memory that there are for everything then")
 	f.DurationVar(&c.Duration, "duration", 2*time.Second, "length of a measurement that has no end of its own")
-	f.Int64Var(&c.Cache, "cache", 0, "`bytes` of cache, for engines that have their own (default: each engine's)")
+	f.Int64Var(&c.Cache, "cache", 0, "`bytes` of cache, for engines that have their own (default: 64 MiB)")
 	f.StringVar(&chosenWorkloads, "workloads", "",
-		"comma-separated `list` of "+listOf(workloads, workloadName)+" (default: all)")
+		"comma-separated `list` of "+listOf(allWorkloads, workloadName)+" (default: all), or "+nothing)
 	f.StringVar(&chosenEngines, "engines", "",
-		"comma-separated `list` of "+listOf(engines, engineName)+" (default: all)")
-	f.StringVar(&c.Profiles, "profiles", "", "`directory` for CPU profiles of the measured parts")
-	f.BoolVar(&quick, "quick", false, "less of all: 3 rounds, 20,000 keys, half a second; other flags still count")
+		"comma-separated `list` of "+listOf(allEngines, engineName)+" (default: all)")
+	f.StringVar(&c.profiles, "profiles", "", "`directory` for CPU profiles of the measured parts")
+	f.StringVar(&c.results, "results", "", "`file` for the report, with charts in a directory charts beside it, besides printing it")
+	f.StringVar(&c.state, "state", "", "`directory` that keeps what was measured: started again, the run goes on where it broke off")
+	f.StringVar(&c.from, "from", "", "`file` in a state directory: report what it holds, and measure nothing")
+	f.BoolVar(&growth, "growth", false, "measure how cost grows with keys and goroutines, too")
+	growthMax := f.Int("growth-max", 10_000_000, "keys of the largest store of -growth")
+	f.BoolVar(&c.Quick, "quick", false,
+		"less of all: 1 round, 100,000 keys, 0.3 s, four engines, no cold rows; other flags still count")
 	if err := f.Parse(args); err != nil {
 		return c, err
 	}
-	if quick {
-		set := map[string]bool{}
-		f.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	set := map[string]bool{}
+	f.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	c.ColdMemory = *coldMemory << 20
+	if c.Quick {
 		c.quicken(set)
+		if !set["engines"] {
+			chosenEngines = quickEngines(allEngines)
+		}
+	}
+	if growth {
+		c.Growth = *growthMax
 	}
 	switch {
 	case f.NArg() > 0:
 		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
-	case c.Rounds < 1, c.Keys < 1, c.Duration <= 0, c.Cache < 0:
-		return c, errors.New("-rounds, -keys and -duration are above 0, -cache not below")
+	case c.Rounds < 1, c.Keys < 1, c.Duration <= 0, c.Cache < 0, c.ColdKeys < 0, c.ColdMemory < 1, c.Growth < 0:
+		return c, errors.New("-rounds, -keys, -duration and -cold-memory are above 0, -cache and -cold-keys not below")
 	}
-	var err error
-	if c.workloads, err = choose(chosenWorkloads, workloads, workloadName); err != nil {
-		return c, fmt.Errorf("-workloads: %w", err)
+	return c, c.choose(chosenWorkloads, chosenEngines)
+}
+
+// choose sets what takes part, by two lists of names.
+func (c *config) choose(workloadList, engineList string) (err error) {
+	if workloadList != nothing {
+		if c.workloads, err = choose(workloadList, work.All(), workloadName); err != nil {
+			return fmt.Errorf("-workloads: %w", err)
+		}
 	}
-	if c.engines, err = choose(chosenEngines, engines, engineName); err != nil {
-		return c, fmt.Errorf("-engines: %w", err)
+	if c.engines, err = choose(engineList, engines.All(), engineName); err != nil {
+		return fmt.Errorf("-engines: %w", err)
 	}
-	return c, nil
+	c.Workloads, c.Engines = namesOf(c.workloads, workloadName), namesOf(c.engines, engineName)
+	return nil
 }
 
 // quicken sets what -quick sets and no other flag has.
 func (c *config) quicken(set map[string]bool) {
 	if !set["rounds"] {
-		c.Rounds = 3
+		c.Rounds = 1
 	}
 	if !set["keys"] {
-		c.Keys = 20_000
+		c.Keys = 100_000
 	}
 	if !set["duration"] {
-		c.Duration = 500 * time.Millisecond
+		c.Duration = 300 * time.Millisecond
+	}
+	if !set["cold-keys"] {
+		c.ColdKeys = 0
 	}
 }
 
-func workloadName(w Workload) string { return w.Name }
-func engineName(e Engine) string     { return e.Name }
+// quickEngines lists the four engines of -quick: a build without cgo has another one in LMDB's place.
+func quickEngines(all []engines.Engine) string {
+	wanted := []string{engines.Own, engines.Baseline, "pebble", "lmdb", "badger"}
+	var found []string
+	for _, name := range wanted {
+		if len(found) < 4 && slices.ContainsFunc(all, func(e engines.Engine) bool { return e.Name == name }) {
+			found = append(found, name)
+		}
+	}
+	return strings.Join(found, ",")
+}
 
-// listOf returns the names of all.
-func listOf[T any](all []T, name func(T) string) string {
+func workloadName(w work.Workload) string { return w.Name }
+func engineName(e engines.Engine) string  { return e.Name }
+
+// namesOf returns the names of all.
+func namesOf[T any](all []T, name func(T) string) []string {
 	var names []string
 	for _, one := range all {
 		names = append(names, name(one))
 	}
-	return strings.Join(names, ",")
+	return names
 }
+
+// listOf returns the names of all, with commas.
+func listOf[T any](all []T, name func(T) string) string { return strings.Join(namesOf(all, name), ",") }
 
 // choose returns those of all that the comma-separated list names, in the order of all; all for an empty list.
 func choose[T any](list string, all []T, name func(T) string) ([]T, error) {
 	if list == "" {
 		return all, nil
 	}
-	var chosen []T
-	for wanted := range strings.SplitSeq(list, ",") {
-		if !slices.ContainsFunc(all, func(one T) bool { return name(one) == wanted }) {
-			return nil, fmt.Errorf("%q is none of %s", wanted, listOf(all, name))
+	names := strings.Split(list, ",")
+	for _, wanted := range names {
+		if _, err := find(wanted, all, name); err != nil {
+			return nil, err
 		}
 	}
+	var chosen []T
 	for _, one := range all {
-		if slices.Contains(strings.Split(list, ","), name(one)) {
+		if slices.Contains(names, name(one)) {
 			chosen = append(chosen, one)
 		}
 	}

@@ -3,12 +3,16 @@
 //
 //	parent                          child, one a (workload, round, engine)
 //	------                          --------------------------------------
-//	for each workload               open an empty store
-//	  for each round                fill it, if the workload wants it filled (not measured)
-//	    raw disk figure             measure
-//	    for each engine  ---------> close, open again, verify every key
-//	      <--- result as JSON ----- print
-//	median over rounds, ratios within rounds
+//	what the machine does           open a store: an empty one, or the data set that was made before
+//	for each workload               fill it, if the workload changes it (not measured)
+//	  make shared data sets         measure
+//	  for each round   <---------+  close, open again, verify every key
+//	    raw figure of the disk   |  print
+//	    for each engine  --------|-->
+//	      <--- result as JSON    |
+//	    keep the round ----------+
+//	medians over rounds, ratios within rounds, verdicts
 //
-// An engine is one file (engine_*.go), and so is a workload (workload_*.go). Each adds itself to a list.
+// Stores are in internal/engines, workloads in internal/work, what is asked of the machine in internal/machine, tables,
+// targets and charts in internal/report. Here are the command line, the processes, and what is kept for a resumption.
 package main

@@ -7,6 +7,8 @@ import (
 	stdio "io"
 	"os"
 	"path/filepath"
+
+	"github.com/pawldb/pawl/bench/internal/report"
 )
 
 func main() {
@@ -22,72 +24,103 @@ func main() {
 	}
 }
 
-// parentMain runs what the flags ask for, prints the table to out, and notes on progress to notes.
+// parentMain runs what the flags ask for, prints the report to out, and notes on progress to notes.
 func parentMain(args []string, out, notes stdio.Writer) error {
 	c, err := parseFlags(args)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(c.Dir, "pawl-bench-")
+	var rep *report.Report
+	if c.from != "" {
+		rep, err = reportFrom(c.from)
+	} else {
+		rep, err = c.measureAll(notes)
+	}
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if c.Profiles != "" {
-		if err := os.MkdirAll(c.Profiles, 0o777); err != nil {
+	return c.publish(rep, out)
+}
+
+// chartsDir is the directory of the charts, beside the report.
+const chartsDir = "charts"
+
+// publish prints the report, and writes it with its charts if there is a file for it.
+func (c config) publish(rep *report.Report, out stdio.Writer) error {
+	if c.results != "" {
+		if err := rep.WriteCharts(filepath.Join(filepath.Dir(c.results), chartsDir)); err != nil {
+			return err
+		}
+		if err := os.WriteFile(c.results, []byte(rep.Markdown(chartsDir)), 0o666); err != nil {
 			return err
 		}
 	}
-	rep := report{config: c, loadBefore: loadAverage()}
-	for _, w := range c.workloads {
-		rows, err := c.runWorkload(w, dir, &rep, notes)
-		if err != nil {
-			return err
-		}
-		rep.rows = append(rep.rows, rows...)
-	}
-	rep.loadAfter = loadAverage()
-	return rep.write(out)
+	_, err := stdio.WriteString(out, rep.Markdown(""))
+	return err
 }
 
-// runWorkload runs all rounds of a workload: in each, the raw figure of the disk if it matters, then every engine.
-func (c config) runWorkload(w Workload, dir string, rep *report, notes stdio.Writer) ([]row, error) {
-	rows := make([]row, len(c.engines))
-	for at, e := range c.engines {
-		rows[at] = row{workload: w, engine: e.Name}
-	}
-	for round := range c.Rounds {
-		if w.Durable {
-			raw, err := rawDisk(dir)
-			if err != nil {
-				return nil, fmt.Errorf("raw figure of the disk: %w", err)
-			}
-			rep.raw = append(rep.raw, raw)
-		}
-		for at, e := range c.engines {
-			r, err := c.runOnce(w, e, dir, round)
-			if err != nil {
-				return nil, err
-			}
-			fmt.Fprintf(notes, "%s, round %d: %s %s %s/s\n", w.Name, round+1, e.Name, quantity(r.rate()), w.Unit)
-			rows[at].results = append(rows[at].results, r)
-		}
-	}
-	return rows, nil
-}
-
-// runOnce runs one engine in a directory of its own, which is gone afterwards.
-func (c config) runOnce(w Workload, e Engine, dir string, round int) (r Result, err error) {
-	own, err := os.MkdirTemp(dir, e.Name+"-")
+// reportFrom makes a report of what a state file holds.
+func reportFrom(file string) (*report.Report, error) {
+	head, steps, err := readState(file)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(own)) }()
-	run := childRun{
-		Workload: w.Name, Engine: e.Name, Dir: own, Keys: c.Keys, Duration: c.Duration, Cache: c.Cache,
+	c := head.Config
+	if err := c.chooseNames(); err != nil {
+		return nil, err
 	}
-	if c.Profiles != "" {
-		run.Profile = filepath.Join(c.Profiles, fmt.Sprintf("%s-%s-%d.prof", w.Name, e.Name, round+1))
+	r := runner{config: c, state: &state{steps: steps, read: true}, notes: stdio.Discard}
+	return r.all(head.Setup)
+}
+
+// measureAll measures, and goes on where a run with the same state broke off.
+func (c config) measureAll(notes stdio.Writer) (rep *report.Report, err error) {
+	print, err := c.fingerprint()
+	if err != nil {
+		return nil, err
 	}
-	return run.start()
+	setup := c.setup()
+	st, err := openState(c.state, stateHead{Fingerprint: print, Config: c, Setup: setup})
+	if err != nil {
+		return nil, err
+	}
+	if c.state != "" { // what is kept says when it began
+		head, _, err := readState(st.file.Name())
+		if err != nil {
+			return nil, err
+		}
+		setup = head.Setup
+	}
+	dir, err := c.workDir(print)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err == nil || c.state == "" { // shared data sets are kept for the next start
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	if c.profiles != "" {
+		if err := os.MkdirAll(c.profiles, 0o777); err != nil {
+			return nil, err
+		}
+	}
+	r := runner{config: c, state: st, dir: dir, notes: notes}
+	if rep, err = r.all(setup); err != nil {
+		return nil, err
+	}
+	return rep, st.finish()
+}
+
+// workDir makes the directory of the stores: of a run that may be resumed it has a name that is found again.
+func (c config) workDir(print string) (string, error) {
+	if c.state == "" {
+		return os.MkdirTemp(c.dir, "pawl-bench-")
+	}
+	dir := c.dir
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	dir = filepath.Join(dir, "pawl-bench-"+print[:16])
+	return dir, os.MkdirAll(dir, 0o777)
 }

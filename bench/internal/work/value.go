@@ -1,0 +1,96 @@
+package work
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+)
+
+// FillValue sets dst to a key's value: the version, then bytes that follow from key and version.
+func FillValue(dst, key []byte, version uint64) {
+	if len(dst) != ValueSize {
+		fillBig(dst, key, version)
+		return
+	}
+	binary.LittleEndian.PutUint64(dst, version)
+	seed := binary.BigEndian.Uint64(key) ^ mix(version)
+	at := 8
+	for ; at+8 <= ValueSize; at += 8 {
+		binary.LittleEndian.PutUint64(dst[at:], mix(seed+uint64(at)*golden))
+	}
+	binary.LittleEndian.PutUint32(dst[at:], uint32(mix(seed+uint64(at)*golden)))
+}
+
+// The value is whole words and one half.
+var _ [0]struct{} = [ValueSize%8 - 4]struct{}{}
+
+// checkValue verifies every byte of a value, which has the size, and returns its version.
+func checkValue(key, value []byte, size int) (version uint64, err error) {
+	if size != ValueSize {
+		return checkBig(key, value, size)
+	}
+	if len(key) != KeySize || len(value) != ValueSize {
+		return 0, fmt.Errorf("key %x with %d bytes, expected %d with %d", key, len(value), KeySize, ValueSize)
+	}
+	version = binary.LittleEndian.Uint64(value)
+	seed := binary.BigEndian.Uint64(key) ^ mix(version)
+	bad := uint64(0)
+	at := 8
+	for ; at+8 <= ValueSize; at += 8 {
+		bad |= binary.LittleEndian.Uint64(value[at:]) ^ mix(seed+uint64(at)*golden)
+	}
+	bad |= uint64(binary.LittleEndian.Uint32(value[at:]) ^ uint32(mix(seed+uint64(at)*golden)))
+	if bad != 0 {
+		return 0, fmt.Errorf("key %x: wrong bytes in its value", key)
+	}
+	return version, nil
+}
+
+// Large values are verified a block at a time, so that this does not take longer than reading them: each block begins
+// with a header that follows from key, version and place, and goes on with bytes that are the same in all.
+const (
+	BigSize    = 1 << 20
+	bigBlock   = 4096
+	bigHeading = 16
+)
+
+// bigRest is what follows the header of a block.
+var bigRest = func() []byte {
+	rest := make([]byte, bigBlock-bigHeading)
+	for at := 0; at < len(rest); at += 8 {
+		binary.LittleEndian.PutUint64(rest[at:], mix(uint64(at)*golden+1))
+	}
+	return rest
+}()
+
+// bigHeader returns the two words that a block begins with.
+func bigHeader(key []byte, version uint64, at int) (first, second uint64) {
+	return version, mix(binary.BigEndian.Uint64(key) ^ mix(version) + uint64(at)*golden)
+}
+
+// fillBig is FillValue for whole blocks.
+func fillBig(dst, key []byte, version uint64) {
+	for at := 0; at < len(dst); at += bigBlock {
+		first, second := bigHeader(key, version, at)
+		binary.LittleEndian.PutUint64(dst[at:], first)
+		binary.LittleEndian.PutUint64(dst[at+8:], second)
+		copy(dst[at+bigHeading:], bigRest)
+	}
+}
+
+// checkBig is checkValue for whole blocks.
+func checkBig(key, value []byte, size int) (version uint64, err error) {
+	if len(key) != KeySize || len(value) != size {
+		return 0, fmt.Errorf("key %x with %d bytes, expected %d with %d", key, len(value), KeySize, size)
+	}
+	version = binary.LittleEndian.Uint64(value)
+	for at := 0; at < size; at += bigBlock {
+		first, second := bigHeader(key, version, at)
+		block := value[at : at+bigBlock]
+		if binary.LittleEndian.Uint64(block) != first || binary.LittleEndian.Uint64(block[8:]) != second ||
+			!bytes.Equal(block[bigHeading:], bigRest) {
+			return 0, fmt.Errorf("key %x: wrong bytes in its value, in the block at %d", key, at)
+		}
+	}
+	return version, nil
+}

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package main
-
-import "os"
-
-// dataSync puts a file on stable storage: no call for the data alone is known here.
-func dataSync(f *os.File) error { return f.Sync() }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	stdio "io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A state file keeps a run's steps, so that a run that broke off goes on behind the last whole one. It is lines of JSON:
+// a head, then a line a step. A step is a name and what it gave: the machine's limits, a count of syncs, or a whole round of a
+// workload, so that the engines of one round always followed each other. A last line that was cut off is dropped.
+//
+//	runs.jsonl      of a run that is not over
+//	finished.jsonl  of the last one that is; -from reads either
+const (
+	runsFile     = "runs.jsonl"
+	finishedFile = "finished.jsonl"
+)
+
+// stateHead is a state file's first line. Only a run with the same fingerprint goes on.
+type stateHead struct {
+	Fingerprint string // of the configuration and the program, so of all engines, this tree's included
+	Config      config
+	Setup       json.RawMessage // of the report
+}
+
+// stateStep is any other line.
+type stateStep struct {
+	Step string
+	Gave json.RawMessage
+}
+
+// errNotMeasured means that a step is not in a file that is only read.
+var errNotMeasured = errors.New("not measured")
+
+// state is what is kept of a run. Without a file it keeps nothing.
+type state struct {
+	dir   string
+	file  *os.File // nil: nothing is kept
+	steps map[string]json.RawMessage
+	read  bool // it is only read
+}
+
+// fingerprint tells configurations and programs apart.
+func (c config) fingerprint() (string, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(program)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := stdio.Copy(h, f); err != nil {
+		return "", err
+	}
+	if err := json.NewEncoder(h).Encode(c); err != nil {
+		return "", err
+	}
+	fmt.Fprintln(h, c.dir)
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// openState opens a directory's state, or begins one. Steps of another configuration or program are an error: they are
+// not to be mixed, and not thrown away without being asked.
+func openState(dir string, head stateHead) (*state, error) {
+	if dir == "" {
+		return &state{steps: map[string]json.RawMessage{}}, nil
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	name := filepath.Join(dir, runsFile)
+	found, steps, err := readState(name)
+	begun := err == nil
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		steps = map[string]json.RawMessage{}
+	case err != nil:
+		return nil, err
+	case found.Fingerprint != head.Fingerprint:
+		return nil, fmt.Errorf("%s is of another configuration or another version: remove it, or choose another -state", name)
+	}
+	s := &state{dir: dir, steps: steps}
+	if s.file, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o666); err != nil {
+		return nil, err
+	}
+	if begun {
+		err = s.cutTail()
+	} else {
+		err = s.append(head)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.file.Close())
+	}
+	return s, nil
+}
+
+// readState reads a state file.
+func readState(name string) (head stateHead, steps map[string]json.RawMessage, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return head, nil, err
+	}
+	defer f.Close()
+	steps = map[string]json.RawMessage{}
+	lines := bufio.NewReader(f)
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, stdio.EOF) { // what is left is a line that was cut off
+			if n == 1 {
+				return head, nil, fmt.Errorf("%s has no head", name)
+			}
+			return head, steps, nil
+		}
+		if err != nil {
+			return head, nil, err
+		}
+		var step stateStep
+		if n == 1 {
+			err = json.Unmarshal(line, &head)
+		} else if err = json.Unmarshal(line, &step); err == nil {
+			steps[step.Step] = step.Gave
+		}
+		if err != nil {
+			return head, nil, fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+	}
+}
+
+// cutTail removes a line that was cut off.
+func (s *state) cutTail() error {
+	b, err := os.ReadFile(s.file.Name())
+	if err != nil {
+		return err
+	}
+	return s.file.Truncate(int64(bytes.LastIndexByte(b, '\n') + 1))
+}
+
+// append writes a line.
+func (s *state) append(v any) error {
+	b, err := json.Marshal(v)
+	if err == nil {
+		_, err = s.file.Write(append(b, '\n'))
+	}
+	if err == nil {
+		err = s.file.Sync()
+	}
+	return err
+}
+
+// has reports whether a step is there.
+func (s *state) has(step string) bool { return s.steps[step] != nil }
+
+// do sets *gave to what a step gave before, or has fn set it and keeps it.
+func (s *state) do(step string, gave any, fn func() error) error {
+	if kept := s.steps[step]; kept != nil {
+		return json.Unmarshal(kept, gave)
+	}
+	if s.read {
+		return errNotMeasured
+	}
+	if err := fn(); err != nil {
+		return err
+	}
+	b, err := json.Marshal(gave)
+	if err != nil {
+		return err
+	}
+	s.steps[step] = b
+	if s.file == nil {
+		return nil
+	}
+	return s.append(stateStep{step, b})
+}
+
+// finish keeps a run that is over under another name.
+func (s *state) finish() error {
+	if s.file == nil {
+		return nil
+	}
+	if err := s.file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(s.file.Name(), filepath.Join(s.dir, finishedFile))
+}
