@@ -2,13 +2,18 @@ package main
 
 import (
 	"bytes"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	stdio "io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pawldb/pawl/bench/internal/engines"
+	"github.com/pawldb/pawl/bench/internal/work"
 )
 
 // otherMains are what the test's binary is when one of these variables is set.
@@ -28,25 +33,55 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// testKeys is no multiple of a batch.
+const testKeys = 1203
+
+// runHere does a run in this process, and makes its shared data set if it wants one.
+func runHere(t *testing.T, w work.Workload, e engines.Engine, keys int) work.Result {
+	t.Helper()
+	c := childRun{
+		Workload: w.Name, Engine: e.Name, Dir: filepath.Join(t.TempDir(), "store"), Keys: keys, Duration: 2 * time.Millisecond,
+	}
+	if err := os.Mkdir(c.Dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if w.Data == work.Shared && !e.Volatile {
+		c.Phase = build
+		if _, err := c.run(); err != nil {
+			t.Fatal(err)
+		}
+		c.Phase = measure
+	}
+	r, err := c.run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func TestEveryWorkloadOnEveryEngine(t *testing.T) {
-	const keys = 2500 // no multiple of a batch
-	for _, w := range workloads {
-		for _, e := range engines {
+	for _, w := range work.All() {
+		for _, e := range engines.All() {
+			if w.Excluded(e) != "" {
+				continue
+			}
 			t.Run(w.Name+"/"+e.Name, func(t *testing.T) {
-				c := childRun{
-					Workload: w.Name, Engine: e.Name, Dir: t.TempDir(), Keys: keys, Duration: 5 * time.Millisecond,
+				t.Parallel()
+				keys := testKeys
+				if w.Big {
+					keys = 5
 				}
-				r, err := c.run()
-				if err != nil {
-					t.Fatal(err)
+				r := runHere(t, w, e, keys)
+				if r.NA != "" {
+					t.Fatalf("n/a: %s", r.NA)
 				}
-				if r.Ops < 1 || r.Elapsed <= 0 || r.Samples < 1 || r.P50 <= 0 || r.P50 > r.P99 || r.P99 > r.Elapsed {
+				if r.Ops < 1 || r.Elapsed <= 0 || r.Samples < 1 || r.P50 <= 0 || r.P50 > r.P99 || r.P99 > r.P999 {
 					t.Errorf("implausible: %+v", r)
 				}
-				if data := int64(keys * (keySize + valueSize)); r.Bytes < data {
+				if data := int64(keys * (work.KeySize + w.ValueSize())); !e.Volatile && r.Bytes < data/2 && w.Name != "delete-range" && w.Name != "drop" {
 					t.Errorf("%d bytes of files for %d bytes of data", r.Bytes, data)
 				}
-				if !w.Fill && r.Ops != keys {
+				if w.Data == work.Empty && r.Ops != int64(keys) {
 					t.Errorf("%d keys were put, expected %d", r.Ops, keys)
 				}
 			})
@@ -56,32 +91,99 @@ func TestEveryWorkloadOnEveryEngine(t *testing.T) {
 
 // One key fewer than goroutines that want keys of their own.
 func TestFewKeys(t *testing.T) {
-	for _, e := range engines {
-		c := childRun{
-			Workload: "commit-16", Engine: e.Name, Dir: t.TempDir(), Keys: manyWriters - 1, Duration: time.Millisecond,
-		}
-		if r, err := c.run(); err != nil || r.Ops < manyWriters-1 {
-			t.Errorf("%s: %+v, %v", e.Name, r, err)
+	w, err := find("commit-16", work.All(), workloadName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range engines.All()[:2] {
+		if r := runHere(t, w, e, 15); r.Ops < 15 {
+			t.Errorf("%s: %+v", e.Name, r)
 		}
 	}
 }
 
 func TestReportOfRunsInOwnProcesses(t *testing.T) {
 	var out bytes.Buffer
-	args := []string{"-dir", t.TempDir(), "-rounds", "2", "-keys", "50", "-duration", "1ms", "-workloads", "scan,commit"}
+	dir, results := t.TempDir(), filepath.Join(t.TempDir(), "RESULTS.md")
+	args := []string{
+		"-dir", dir, "-rounds", "2", "-keys", "50", "-duration", "1ms", "-workloads", "scan,commit,open-crash,cold-get",
+		"-engines", "pawl,bbolt", "-cold-keys", "60", "-results", results,
+	}
 	if err := parentMain(args, &out, stdio.Discard); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"| commit | pawl |", "| commit | bbolt |", "| scan | pawl |", "| scan | bbolt |", " 1.00 |", "raw disk, ",
-		"50 keys of 16 bytes", "medians of 2 rounds", "- scan: ",
+		"### commit\n", "### scan\n", "### open-crash\n", "### cold-get\n", "| pawl | ", "| bbolt | ", " 1.00 |", "overwrite of 4 KiB",
+		"50 keys of 16 bytes", "medians of 2 rounds", "| commit | p50 | ≤ 1.15 × the raw overwrite and sync |", "(indicative)", "## Memory of pawl",
 	} {
-		if strings.Count(out.String(), want) == 0 {
+		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
-	if left, err := os.ReadDir(args[1]); err != nil || len(left) > 0 {
+	written, err := os.ReadFile(results)
+	if err != nil || !strings.Contains(string(written), "](charts/scan.svg)") {
+		t.Errorf("%v, or no chart in\n%s", err, written)
+	}
+	svg, err := os.ReadFile(filepath.Join(filepath.Dir(results), "charts", "scan.svg"))
+	if err != nil || xml.Unmarshal(svg, new(any)) != nil {
+		t.Errorf("%v, or no XML: %s", err, svg)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A run that broke off behind a round goes on there, and keeps what it had.
+func TestResume(t *testing.T) {
+	stateDir, dir := t.TempDir(), t.TempDir()
+	args := []string{
+		"-dir", dir, "-rounds", "2", "-keys", "40", "-duration", "1ms", "-workloads", "get,commit", "-engines", "pawl,bbolt",
+		"-cold-keys", "0", "-state", stateDir,
+	}
+	var whole bytes.Buffer
+	if err := parentMain(args, &whole, stdio.Discard); err != nil {
+		t.Fatal(err)
+	}
+	finished, running := filepath.Join(stateDir, finishedFile), filepath.Join(stateDir, runsFile)
+	b, err := os.ReadFile(finished)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(b), "\n")
+	const kept = 6 // the head, the limits, two counts of syncs, get/1 and get/2
+	if len(lines) != kept+2+1+1 {
+		t.Fatalf("%d lines: %s", len(lines), b)
+	}
+	broken := strings.Join(lines[:kept], "") + lines[kept][:len(lines[kept])/2]
+	if err := os.WriteFile(running, []byte(broken), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var notes bytes.Buffer
+	if err := parentMain(args, stdio.Discard, &notes); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(notes.String(), "round"); n != 2*2 || strings.Contains(notes.String(), "get") {
+		t.Errorf("measured again:\n%s", notes.String())
+	}
+	b, err = os.ReadFile(finished)
+	if again := strings.SplitAfter(string(b), "\n"); err != nil || len(again) != len(lines) ||
+		strings.Join(again[:kept], "") != strings.Join(lines[:kept], "") {
+		t.Errorf("%v, kept:\n%s", err, b)
+	}
+	var from bytes.Buffer
+	if err := parentMain([]string{"-from", finished}, &from, stdio.Discard); err != nil || !strings.Contains(from.String(), "### commit\n") {
+		t.Errorf("%v, from the file:\n%s", err, from.String())
+	}
+
+	// Another configuration does not go on, and does not throw away.
+	if err := os.WriteFile(running, []byte(broken), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := parentMain(append(args, "-keys", "41"), stdio.Discard, stdio.Discard); err == nil {
+		t.Error("a run of another configuration goes on")
+	}
+	if left, err := os.ReadFile(running); err != nil || string(left) != broken {
+		t.Errorf("%v, the file is now %s", err, left)
 	}
 }
 
@@ -92,97 +194,63 @@ func TestFailedRunIsNoResult(t *testing.T) {
 	}
 }
 
-// brokenStore changes what an engine answers.
-type brokenStore struct {
-	Store
-	get  func(value []byte) ([]byte, error)
-	scan func(fn func(key, value []byte) error) func(key, value []byte) error
-}
-
-type brokenReader struct {
-	Reader
-	s brokenStore
-}
-
-func (s brokenStore) View(fn func(Reader) error) error {
-	return s.Store.View(func(r Reader) error { return fn(brokenReader{r, s}) })
-}
-
-func (r brokenReader) Get(key []byte) ([]byte, error) {
-	value, err := r.Reader.Get(key)
-	if err == nil && r.s.get != nil {
-		return r.s.get(bytes.Clone(value))
+// A process that is killed is told from one that fails.
+func TestKilled(t *testing.T) {
+	c := childRun{
+		Workload: "open-crash", Engine: "pawl", Phase: crash, Dir: filepath.Join(t.TempDir(), "store"), Keys: 10, Duration: 1,
 	}
-	return value, err
+	if err := os.Mkdir(c.Dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.start(); !errors.Is(err, errKilled) {
+		t.Errorf("%v", err)
+	}
 }
 
-func (r brokenReader) Scan(fn func(key, value []byte) error) error {
-	if r.s.scan != nil {
-		fn = r.s.scan(fn)
+func TestFlags(t *testing.T) {
+	c, err := parseFlags([]string{"-quick", "-rounds", "9", "-engines", "bbolt,pawl", "-workloads", "scan"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return r.Reader.Scan(fn)
-}
-
-// A store that lies is found out, by the workload that reads and by the check at the end.
-func TestWrongAnswersAreErrors(t *testing.T) {
-	flip := func(value []byte) ([]byte, error) { value[valueSize-1] ^= 1; return value, nil }
-	old := func(value []byte) ([]byte, error) {
-		key := make([]byte, keySize)
-		fillKey(key, 0)
-		fillValue(value, key, 77)
-		return value, nil
+	if c.Rounds != 9 || c.Keys != 100_000 || len(c.engines) != 2 || c.engines[0].Name != "pawl" || len(c.workloads) != 1 ||
+		c.ColdKeys != 0 {
+		t.Errorf("%+v", c)
 	}
-	skipFirst := func(fn func(key, value []byte) error) func(key, value []byte) error {
-		seen := false
-		return func(key, value []byte) error {
-			if !seen {
-				seen = true
-				return nil
-			}
-			return fn(key, value)
+	if c, err = parseFlags([]string{"-quick"}); err != nil || len(c.engines) != 4 || c.Rounds != 1 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, wrong := range [][]string{
+		{"-rounds", "0"}, {"-keys", "0"}, {"-duration", "0s"}, {"-cache", "-1"}, {"-engines", "nothing"}, {"-cold-keys", "-1"},
+		{"-workloads", "scan,nothing"}, {"more"},
+	} {
+		if _, err := parseFlags(wrong); err == nil {
+			t.Errorf("%q is accepted", wrong)
 		}
 	}
-	twice := func(fn func(key, value []byte) error) func(key, value []byte) error {
-		return func(key, value []byte) error { return errors.Join(fn(key, value), fn(key, value)) }
+}
+
+func TestReadSyncs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "trace")
+	trace := `11 fdatasync(3) = 0
+11 newfstatat(AT_FDCWD, "/pawl-bench-mark/begin", 0x0, 0) = -1 ENOENT
+12 fdatasync(3 <unfinished ...>
+11 fsync(4) = 0
+12 <... fdatasync resumed>) = 0
+12 openat(AT_FDCWD, "fdatasync", O_RDONLY) = 5
+11 newfstatat(AT_FDCWD, "/pawl-bench-mark/end", 0x0, 0) = -1 ENOENT
+11 fsync(4) = 0
+`
+	if err := os.WriteFile(file, []byte(trace), 0o666); err != nil {
+		t.Fatal(err)
 	}
-	run := func(w Workload) func(*world) error {
-		return func(world *world) error { _, err := w.Run(world); return err }
+	calls, err := readSyncs(file)
+	if err != nil || len(calls) != 2 || calls["fdatasync"] != 1 || calls["fsync"] != 1 {
+		t.Errorf("%v, %v", calls, err)
 	}
-	verify := (*world).verify
-	for _, c := range []struct {
-		name  string
-		keys  int
-		broke brokenStore
-		run   func(*world) error
-	}{
-		{"get, flipped bit", 1, brokenStore{get: flip}, run(getEach)},
-		{"get, old version", 1, brokenStore{get: old}, run(getInOne)},
-		{"get, absent", 1, brokenStore{get: func([]byte) ([]byte, error) { return nil, errAbsent }}, run(getEach)},
-		{"scan, first missing", 10, brokenStore{scan: skipFirst}, run(scan)},
-		{"scan, each twice", 10, brokenStore{scan: twice}, run(scan)},
-		{"verify, flipped bit", 1, brokenStore{get: flip}, verify},
-		{"verify, old version", 1, brokenStore{get: old}, verify},
-		{"verify, absent", 1, brokenStore{get: func([]byte) ([]byte, error) { return nil, errAbsent }}, verify},
-		{"verify, first missing", 10, brokenStore{scan: skipFirst}, verify},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			store, err := bboltEngine.Open(t.TempDir(), EngineOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer store.Close()
-			w := newWorld(store, c.keys, time.Millisecond)
-			if err := w.fill(); err != nil {
-				t.Fatal(err)
-			}
-			if err := c.run(w); err != nil {
-				t.Fatalf("before the store was broken: %v", err)
-			}
-			c.broke.Store = store
-			w.store = c.broke
-			if err := c.run(w); err == nil {
-				t.Error("nobody noticed")
-			}
-		})
+	if err := os.WriteFile(file, []byte("11 fsync(4) = 0\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readSyncs(file); err == nil {
+		t.Error("a trace without marks has a count")
 	}
 }

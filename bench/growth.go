@@ -17,7 +17,7 @@ var growthSteps = []struct{ what, workload string }{
 
 const (
 	growthLeast      = 10_000   // keys; ten times as many again and again
-	growthPutMost    = 10 << 20 // keys: beyond, get and open alone are measured
+	growthPutMost    = 10 << 20 // keys: beyond, a process could not keep track of them all
 	growthGoroutines = 64       // 1, 2, 4 and so on
 )
 
@@ -37,13 +37,17 @@ func (r *runner) growth(rep *report.Report) error {
 	if r.Growth == 0 {
 		return nil
 	}
+	first, many := 1, min(r.Keys, r.Growth)
 	for keys := min(growthLeast, r.Growth); keys <= r.Growth; keys *= 10 {
 		if err := r.growthAt(rep, keys, 1); err != nil {
 			return err
 		}
+		if keys == many {
+			first = 2 // one goroutine has just been measured
+		}
 	}
-	for goroutines := 2; goroutines <= growthGoroutines; goroutines *= 2 {
-		if err := r.growthAt(rep, min(r.Keys, r.Growth), goroutines); err != nil {
+	for goroutines := first; goroutines <= growthGoroutines; goroutines *= 2 {
+		if err := r.growthAt(rep, many, goroutines); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"github.com/pawldb/pawl"
+	"github.com/pawldb/pawl/bench/internal/engines"
+	"github.com/pawldb/pawl/bench/internal/work"
 )
 
 // syscalls runs the test that traces system calls: go test -run Syscalls -v -syscalls .
@@ -27,6 +30,7 @@ const (
 	traceEnv     = "PAWL_BENCH_TRACE" // the variable that makes the test's binary the traced process: its directory
 	traceMark    = "/pawl-bench-mark/"
 	traceCommits = 1000
+	traceWriters = 16
 	traceIdle    = 10 * time.Second
 )
 
@@ -69,10 +73,10 @@ type tracer struct {
 
 // commits makes n commits of a key each.
 func (t tracer) commits(g, n int) error {
-	key, value, dice := make([]byte, keySize), make([]byte, valueSize), rng(g)
+	key, value, dice := make([]byte, work.KeySize), make([]byte, work.ValueSize), rand.New(rand.NewPCG(1, uint64(g)))
 	for i := range n {
-		fillKey(key, dice.intn(2000)*manyWriters+g)
-		fillValue(value, key, uint64(i))
+		work.FillKey(key, dice.IntN(2000)*traceWriters+g)
+		work.FillValue(value, key, uint64(i))
 		err := t.db.Update(func(tx *pawl.Tx) error { return tx.Root().Put(key, value) })
 		if err != nil {
 			return err
@@ -83,9 +87,9 @@ func (t tracer) commits(g, n int) error {
 
 // manyCommits makes as many commits on each of many goroutines.
 func (t tracer) manyCommits() error {
-	errs := make([]error, manyWriters)
+	errs := make([]error, traceWriters)
 	var wg sync.WaitGroup
-	for g := range manyWriters {
+	for g := range traceWriters {
 		wg.Go(func() { errs[g] = t.commits(g, traceCommits/4) })
 	}
 	wg.Wait()
@@ -265,6 +269,23 @@ var runtimeCalls = []string{
 	"nanosleep", "futex", "epoll_pwait of anon_inode:[eventpoll]", "sched_getaffinity", "pread64 of /sys/fs/cgroup/",
 	"sched_yield", "madvise", "getpid", "read of anon_inode:[eventfd]",
 	"write of anon_inode:[eventfd]", "tgkill", "rt_sig", "mmap", "munmap", "restart_syscall", "epoll_wait of anon_inode",
+}
+
+// Every engine asks for each commit to be on stable storage before it is acknowledged.
+func TestEveryEngineSyncs(t *testing.T) {
+	if !*syscalls {
+		t.Skip("-syscalls is not set")
+	}
+	for _, e := range engines.All() {
+		if e.Volatile {
+			continue
+		}
+		count := countSyncs(e, t.TempDir(), 0)
+		t.Logf("%+v", count)
+		if count.Failed != "" || count.Syncs() < count.Commits {
+			t.Errorf("%s: %d syncs for %d commits %s", e.Name, count.Syncs(), count.Commits, count.Failed)
+		}
+	}
 }
 
 // tableOf prints counts, the most frequent first.

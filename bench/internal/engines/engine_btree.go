@@ -12,7 +12,7 @@ var googleBTree = Engine{
 	Name: "google-btree", Module: "github.com/google/btree", Volatile: true,
 	Config: "in memory, for orientation: BTreeG of degree 32 under a sync.RWMutex",
 	Open: func(string, Options) (Store, error) {
-		return &memoryStore{empty: func() memoryTree { return googleTree{google.NewG(32, pairLess)} }}, nil
+		return newMemoryStore(func() memoryTree { return googleTree{google.NewG(32, pairLess)} }), nil
 	},
 }
 
@@ -20,9 +20,9 @@ var tidwallBTree = Engine{
 	Name: "tidwall-btree", Module: "github.com/tidwall/btree", Volatile: true,
 	Config: "in memory, for orientation: BTreeG with its defaults, without its own lock, under a sync.RWMutex",
 	Open: func(string, Options) (Store, error) {
-		return &memoryStore{empty: func() memoryTree {
+		return newMemoryStore(func() memoryTree {
 			return tidwallTree{tidwall.NewBTreeGOptions(pairLess, tidwall.Options{NoLocks: true})}
-		}}, nil
+		}), nil
 	},
 }
 
@@ -47,10 +47,13 @@ type memoryStore struct {
 	tree  memoryTree
 }
 
+func newMemoryStore(empty func() memoryTree) *memoryStore {
+	return &memoryStore{empty: empty, tree: empty()}
+}
+
 func (s *memoryStore) Update(fn func(Writer) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ready()
 	return fn(memoryTx{s})
 }
 
@@ -60,17 +63,9 @@ func (s *memoryStore) View(fn func(Reader) error) error {
 	return fn(memoryTx{s})
 }
 
-// ready makes the tree that is there at the least.
-func (s *memoryStore) ready() {
-	if s.tree == nil {
-		s.tree = s.empty()
-	}
-}
-
 func (s *memoryStore) DeleteRange(from, to []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ready()
 	var keys [][]byte
 	s.tree.ascend(from, func(p pair) bool {
 		in := to == nil || bytes.Compare(p.key, to) < 0

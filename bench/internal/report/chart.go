@@ -78,7 +78,7 @@ func painted(p *charts.Painter, errs ...error) ([]byte, error) {
 // lines is the chart of how cost grows, in two parts: the time of an operation by keys, on a scale of powers of ten, and
 // operations a second by goroutines.
 func (r *Report) lines() ([]byte, error) {
-	const width, height = 760, 420
+	const width, height = 960, 420
 	var bySize, byGoroutines []Point
 	for _, p := range r.Growth {
 		if p.Goroutines == 1 && !slices.ContainsFunc(bySize, func(q Point) bool { return q.Keys == p.Keys }) {

@@ -8,7 +8,7 @@ import (
 // histogram counts times without keeping them: it takes no memory as a run goes on. Times below 256 ns have a place
 // each, longer ones share one with what differs by less than 1/128.
 type histogram struct {
-	counts [(64 - subBits) << (subBits - 1)]uint32
+	counts [(65 - subBits) << (subBits - 1)]uint32 // a time has 63 bits
 	total  int
 }
 

@@ -68,24 +68,17 @@ func (r *Result) Set(name string, v float64) { r.set(name, v) }
 // usage is what the process has used so far.
 type usage struct {
 	cpu     time.Duration
-	gc      float64 // seconds
-	busy    float64 // seconds that Go's own accounting knows of
+	gc      float64 // seconds of the collections that are over
 	mallocs uint64
 }
 
 // used reads the counters.
 func used() usage {
-	samples := []metrics.Sample{
-		{Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/cpu/classes/total:cpu-seconds"},
-		{Name: "/cpu/classes/idle:cpu-seconds"},
-	}
+	samples := []metrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}}
 	metrics.Read(samples)
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return usage{
-		cpu: machine.CPU(), mallocs: m.Mallocs, gc: samples[0].Value.Float64(),
-		busy: samples[1].Value.Float64() - samples[2].Value.Float64(),
-	}
+	return usage{cpu: machine.CPU(), mallocs: m.Mallocs, gc: samples[0].Value.Float64()}
 }
 
 // Parallel runs fn on n goroutines and measures from the start of the first to the end of the last.
@@ -102,10 +95,8 @@ func Parallel(n int, fn func(g int, r *recorder) error) (Result, error) {
 	after := used()
 	r := summarize(all, elapsed)
 	r.CPU, r.Mallocs = after.cpu-before.cpu, int64(after.mallocs-before.mallocs)
-	runtime.GC() // the accounting of CPU classes is brought up to date by a collection
-	settled := used()
-	if busy := settled.busy - before.busy; busy > 0 {
-		r.GC = max(settled.gc-before.gc, 0) / busy
+	if r.CPU > 0 {
+		r.GC = (after.gc - before.gc) / r.CPU.Seconds()
 	}
 	return r, errors.Join(errs...)
 }

@@ -14,19 +14,19 @@ var coldWorkloads = []Workload{
 	},
 	{
 		Name: "cold-get-16", Unit: "gets", Latency: "a get", Data: Shared, Large: true, Cold: true,
-		What: "the same, 16 goroutines",
+		What: "random keys of a store that is larger than the memory, 16 goroutines",
 		Run:  func(w *World) (Result, error) { return coldGets(w, 16) },
 	},
 	{
 		Name: "cold-many", Unit: "gets", Latency: "256 gets", Data: Shared, Large: true, Cold: true,
-		What: "the same, 1 goroutine, 256 keys at a time: by GetMany where the engine has it, else one by one",
+		What: "random keys of a store that is larger than the memory, 1 goroutine, 256 keys at a time: by GetMany where the engine has it, else one by one",
 		Run:  coldMany,
 	},
 }
 
-// oddKeys draws odd numbers, and even ones for warming.
+// coldKeys draws odd numbers, and even ones for warming.
 func (w *World) coldKeys(odd int) func(*rng) int {
-	return func(dice *rng) int { return min(dice.intn((w.Keys+1)/2)*2+odd, w.Keys-1) }
+	return func(dice *rng) int { return min(dice.intn(max(w.Keys/2, 1))*2+odd, w.Keys-1) }
 }
 
 // coldWarm reads keys that are not measured, until what every get needs is in memory.

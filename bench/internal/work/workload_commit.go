@@ -13,7 +13,7 @@ var commitWorkloads = []Workload{
 	},
 	{
 		Name: "commit-16", Unit: "commits", Latency: "a commit", Data: Filled, Durable: true,
-		What: "the same, 16 goroutines with an Update each",
+		What: "one key a transaction is overwritten, 16 goroutines with an Update each",
 		Run:  func(w *World) (Result, error) { return commits(w, manyWriters) },
 	},
 	{
@@ -29,12 +29,12 @@ var commitWorkloads = []Workload{
 	},
 	{
 		Name: "overwrite-random", Unit: "keys", Latency: "a transaction", Data: Filled, Durable: true,
-		What: "the same, 1,000 keys a transaction",
+		What: "1,000 keys a transaction, chosen at random, are overwritten in random order",
 		Run:  func(w *World) (Result, error) { return overwrite(w, batchSize, false) },
 	},
 	{
 		Name: "overwrite-sorted", Unit: "keys", Latency: "a transaction", Data: Filled, Durable: true,
-		What: "the same, each transaction's keys ascending",
+		What: "1,000 keys a transaction, chosen at random, are overwritten, ascending in each transaction",
 		Run:  func(w *World) (Result, error) { return overwrite(w, batchSize, true) },
 	},
 }

@@ -21,7 +21,7 @@ var getWorkloads = []Workload{
 	},
 	{
 		Name: "get-2", Unit: "gets", Latency: getLatency, Data: Shared, Memory: true,
-		What: "the same, 2 goroutines",
+		What: "random keys, each in a read transaction of its own, 2 goroutines",
 		Run:  func(w *World) (Result, error) { return getEach(w, 2) },
 	},
 	{

@@ -15,7 +15,7 @@ var scanWorkloads = []Workload{
 	},
 	{
 		Name: "scan-back", Unit: "pairs", Latency: "a scan", Data: Shared, Memory: true,
-		What: "the same, descending",
+		What: "all pairs, descending, each scan in a read transaction of its own",
 		Run:  func(w *World) (Result, error) { return scans(w, true) },
 	},
 	{

@@ -1,0 +1,90 @@
+package machine
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// plausible expects figures.
+func plausible(t *testing.T, l Limit, err error) {
+	t.Helper()
+	if err != nil || l.Failed != "" {
+		t.Skipf("not here: %v %s", err, l.Failed)
+	}
+	if l.Name == "" || l.Rate <= 0 || l.P50 <= 0 || l.P99 < l.P50 {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	dir := t.TempDir()
+	overwrite, err := Overwrite(dir, 5)
+	plausible(t, overwrite, err)
+	cached, err := CachedReads(dir, 100)
+	plausible(t, cached, err)
+	plausible(t, MemoryLoads(1<<20, 1_000_000), nil)
+	direct, err := ScratchReads(dir, 1<<20, time.Millisecond, 1, 4)
+	if err != nil || len(direct) != 2 {
+		t.Fatalf("%+v, %v", direct, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	for _, l := range direct {
+		plausible(t, l, nil)
+	}
+}
+
+func TestProcess(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("not known on this system")
+	}
+	began := CPU()
+	sum := uint64(0)
+	for start := time.Now(); time.Since(start) < 30*time.Millisecond; {
+		sum = scatter(sum)
+	}
+	if used := CPU() - began; used <= 0 {
+		t.Errorf("%v of processor time, %d", used, sum)
+	}
+	if now, peak := RSS(); now <= 0 || peak < now {
+		t.Errorf("%d bytes now, %d at the highest", now, peak)
+	}
+}
+
+// A device counts what is written, where it can be found.
+func TestWritten(t *testing.T) {
+	dir := t.TempDir()
+	before, err := Written(dir)
+	if err != nil {
+		t.Skipf("not here: %v", err)
+	}
+	const size = 1 << 20
+	f, err := os.Create(filepath.Join(dir, "file"))
+	if err == nil {
+		err = errors.Join(fillFile(f, size/block), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, err := Written(dir); err != nil || after-before < size {
+		t.Errorf("%d bytes written, %v", after-before, err)
+	}
+	if err := Forget(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGroup(t *testing.T) {
+	g, err := NewGroup(64 << 20)
+	if err != nil {
+		t.Skipf("not here: %v", err)
+	}
+	if err := g.Remove(); err != nil {
+		t.Error(err)
+	}
+}
