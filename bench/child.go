@@ -144,7 +144,7 @@ func (u *running) open() (engines.Store, error) {
 		cache = u.workload.Cache
 	}
 	return u.engine.Open(u.Dir, engines.Options{
-		CacheBytes: cache, NoSync: u.workload.NoSync, LogBytes: u.workload.LogBytes,
+		CacheBytes: cache, NoSync: u.workload.NoSync, Cold: u.workload.Cold, LogBytes: u.workload.LogBytes,
 	})
 }
 

@@ -11,9 +11,12 @@ import (
 	"github.com/pawldb/pawl/bench/internal/work"
 )
 
+// dataPrefix is what names of shared data sets begin with.
+const dataPrefix = "data-"
+
 // dataDir is the directory of an engine's shared data set: one for each number of keys and size of values.
 func (r *runner) dataDir(w work.Workload, e engines.Engine) string {
-	return filepath.Join(r.dir, fmt.Sprintf("data-%s-%d-%d", e.Name, r.keysOf(w), w.ValueSize()))
+	return filepath.Join(r.dir, fmt.Sprintf(dataPrefix+"%s-%d-%d", e.Name, r.keysOf(w), w.ValueSize()))
 }
 
 // makeData makes an engine's shared data set, unless it is there. It is verified once, and then only read.

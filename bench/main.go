@@ -1,12 +1,14 @@
 package main
 
 import (
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
 	stdio "io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pawldb/pawl/bench/internal/report"
 )
@@ -91,7 +93,7 @@ func (c config) measureAll(notes stdio.Writer) (rep *report.Report, err error) {
 		}
 		setup = head.Setup
 	}
-	dir, err := c.workDir(print)
+	dir, err := c.workDir(st.fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +114,9 @@ func (c config) measureAll(notes stdio.Writer) (rep *report.Report, err error) {
 	return rep, st.finish()
 }
 
-// workDir makes the directory of the stores: of a run that may be resumed it has a name that is found again.
-func (c config) workDir(print string) (string, error) {
+// workDir makes the directory of the stores. Of a run that may be resumed it has a name that is found again, and keeps its
+// data sets until another run begins with the same state directory.
+func (c config) workDir(fresh bool) (string, error) {
 	if c.state == "" {
 		return os.MkdirTemp(c.dir, "pawl-bench-")
 	}
@@ -121,6 +124,22 @@ func (c config) workDir(print string) (string, error) {
 	if dir == "" {
 		dir = os.TempDir()
 	}
-	dir = filepath.Join(dir, "pawl-bench-"+print[:16])
+	stateDir, err := filepath.Abs(c.state)
+	if err != nil {
+		return "", err
+	}
+	name := sha256.Sum256([]byte(stateDir))
+	dir = filepath.Join(dir, fmt.Sprintf("pawl-bench-%x", name[:8]))
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		if fresh || !strings.HasPrefix(filepath.Base(name), dataPrefix) {
+			if err := os.RemoveAll(name); err != nil {
+				return "", err
+			}
+		}
+	}
 	return dir, os.MkdirAll(dir, 0o777)
 }

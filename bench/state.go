@@ -47,6 +47,7 @@ type state struct {
 	file  *os.File // nil: nothing is kept
 	steps map[string]json.RawMessage
 	read  bool // it is only read
+	fresh bool // it was begun by this start
 }
 
 // fingerprint tells configurations and programs apart.
@@ -91,7 +92,7 @@ func openState(dir string, head stateHead) (*state, error) {
 	case found.Fingerprint != head.Fingerprint:
 		return nil, fmt.Errorf("%s is of another configuration or another version: remove it, or choose another -state", name)
 	}
-	s := &state{dir: dir, steps: steps}
+	s := &state{dir: dir, steps: steps, fresh: !begun}
 	if s.file, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o666); err != nil {
 		return nil, err
 	}
@@ -158,9 +159,6 @@ func (s *state) append(v any) error {
 	}
 	return err
 }
-
-// has reports whether a step is there.
-func (s *state) has(step string) bool { return s.steps[step] != nil }
 
 // do sets *gave to what a step gave before, or has fn set it and keeps it.
 func (s *state) do(step string, gave any, fn func() error) error {

@@ -21,6 +21,7 @@ type Engine struct {
 type Options struct {
 	CacheBytes int64 // of a store that has a cache of its own; 0: 64 MiB, which is pawl's default
 	NoSync     bool  // commits don't wait for the disk
+	Cold       bool  // the store is larger than the memory
 	LogBytes   int64 // of pawl: CheckpointBytes; 0: its default
 }
 

@@ -13,7 +13,7 @@ import (
 var lmdbEngine = Engine{
 	Name: "lmdb", Module: "github.com/PowerDNS/lmdb-go", Open: openLMDB,
 	Config: lmdb.VersionString() + ", default flags (no WRITEMAP), a map of 64 GiB, values read without a copy, " +
-		"read transactions and cursors reset and renewed; relaxed: NOSYNC",
+		"read transactions and cursors reset and renewed; relaxed: NOSYNC; cold rows: NORDAHEAD",
 }
 
 // mapBytes is the address space of the two memory maps that want to know it beforehand.
@@ -27,6 +27,9 @@ func openLMDB(dir string, o Options) (Store, error) {
 	flags := uint(0)
 	if o.NoSync {
 		flags = lmdb.NoSync
+	}
+	if o.Cold {
+		flags |= lmdb.NoReadahead
 	}
 	s := &lmdbStore{env: env}
 	create := func(txn *lmdb.Txn) (err error) {

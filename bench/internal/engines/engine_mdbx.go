@@ -12,7 +12,7 @@ import (
 var mdbxEngine = Engine{
 	Name: "mdbx", Module: "github.com/erigontech/mdbx-go", Open: openMDBX,
 	Config: "version " + mdbx.Version() + ", default flags (durable, no WRITEMAP), up to 64 GiB, values read without a copy, " +
-		"read transactions and cursors reset and renewed; relaxed: SAFE_NOSYNC",
+		"read transactions and cursors reset and renewed; relaxed: SAFE_NOSYNC; cold rows: NORDAHEAD",
 }
 
 func openMDBX(dir string, o Options) (Store, error) {
@@ -23,6 +23,9 @@ func openMDBX(dir string, o Options) (Store, error) {
 	flags := uint(0)
 	if o.NoSync {
 		flags = mdbx.SafeNoSync
+	}
+	if o.Cold {
+		flags |= mdbx.NoReadahead
 	}
 	s := &mdbxStore{env: env}
 	create := func(txn *mdbx.Txn) (err error) {

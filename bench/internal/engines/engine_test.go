@@ -126,7 +126,8 @@ func testEngine(t *testing.T, e Engine, o Options) {
 	s.has(1, 2, 3, 5)
 	if !e.Volatile {
 		failure := errors.New("failure")
-		if err := s.s.Update(func(w Writer) error { return errors.Join(w.Put(testKey(9), testValue(9)), failure) }); !errors.Is(err, failure) {
+		err := s.s.Update(func(w Writer) error { return errors.Join(w.Put(testKey(9), testValue(9)), failure) })
+		if !errors.Is(err, failure) {
 			t.Errorf("a transaction that fails returns %v", err)
 		}
 	}

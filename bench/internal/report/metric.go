@@ -27,7 +27,7 @@ func share(name, of string) metric {
 func p50(r work.Result) float64    { return r.P50.Seconds() }
 func allocs(r work.Result) float64 { return r.PerOp(float64(r.Mallocs)) }
 
-// elapsed is the time of the whole; a few milliseconds need another unit than seconds.
+// millis is p50 in milliseconds.
 func millis(r work.Result) float64 { return r.P50.Seconds() * 1000 }
 
 // pairAllocs are allocations for each pair that was read.
@@ -63,7 +63,5 @@ func heapOver(r work.Result) float64 {
 // peakShare is the highest resident memory, without what the process had before the store was opened, for each byte of
 // CacheSize.
 func peakShare(r work.Result) float64 { return float64(r.PeakRSS-r.BaseRSS) / extra("cache limit")(r) }
-
-func peakMiB(r work.Result) float64 { return float64(r.PeakRSS) / (1 << 20) }
 
 func gcShare(r work.Result) float64 { return r.GC * 100 }

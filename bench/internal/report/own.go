@@ -50,7 +50,8 @@ func (r *Report) logs(s *strings.Builder) {
 		return
 	}
 	s.WriteString("## What a longer log saves\n\nRandom puts, 1,000 a transaction, by Options.CheckpointBytes:\n\n" +
-		"| log | puts a second | log bytes a put | device bytes for a byte put | main file after Close, MiB | log before Close, MiB |\n" +
+		"| log | puts a second | log bytes a put | device bytes for a byte put | main file after Close, MiB | " +
+		"log before Close, MiB |\n" +
 		"|---:|---:|---:|---:|---:|---:|\n")
 	s.WriteString(lines.String() + "\n")
 }

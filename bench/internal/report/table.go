@@ -14,11 +14,12 @@ import (
 
 // legend says what the columns are.
 func (r *Report) legend(s *strings.Builder) {
-	fmt.Fprintf(s, "*× %s* is the median of the ratios within rounds; the other figures are medians over the rounds. *CPU* is of the "+
-		"whole process, background work included, for one unit of what *per second* counts; *allocations* are of Go's heap, so of an engine "+
-		"in C they are those of its binding. *peak* is the process's resident memory at its highest while it was measured, *written* "+
-		"the bytes that the device wrote until the store was closed, for each byte of keys and values that were put, and *files* "+
-		"what the store's files take then.\n\n", engines.Baseline)
+	fmt.Fprintf(s, "*× %s* is the median of the ratios within rounds; the other figures are medians over the rounds. *CPU* "+
+		"is of the whole process, background work included, for one unit of what *per second* counts; *allocations* are of "+
+		"Go's heap, so of an engine in C they are those of its binding. *peak* is the process's resident memory at its "+
+		"highest while it was measured, *written* the bytes that the device wrote until the store was closed, for each byte "+
+		"of keys and values that were put and of keys that were deleted, and *files* what the store's files take then.\n\n",
+		engines.Baseline)
 }
 
 // ratios returns the rate of each round as a multiple of another engine's in the same round.
@@ -48,8 +49,8 @@ func (r *Report) table(s *strings.Builder, section Section, charts string) {
 	if charts != "" {
 		fmt.Fprintf(s, "![%s](%s)\n\n", w.Name, path.Join(charts, w.Name+".svg"))
 	}
-	fmt.Fprintf(s, "| engine | per second | lowest to highest | × %s | p50 | p99 | p99.9 | CPU, µs | allocations | peak, MiB | written | "+
-		"files, MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", engines.Baseline)
+	fmt.Fprintf(s, "| engine | per second | lowest to highest | × %s | p50 | p99 | p99.9 | CPU, µs | allocations | "+
+		"peak, MiB | written | files, MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", engines.Baseline)
 	for _, e := range r.Setup.Engines {
 		s.WriteString(section.line(e.Name))
 	}

@@ -80,6 +80,7 @@ func (b *batch) remove(numbers []int) error {
 	if err := b.w.Store.Update(b.del); err != nil {
 		return err
 	}
+	b.w.put.Add(int64(len(numbers) * KeySize))
 	for _, i := range numbers {
 		b.w.floors[i].Store(0)
 	}

@@ -8,8 +8,6 @@ import (
 const (
 	KeySize   = 16 // bytes
 	ValueSize = 100
-
-	pairSize = KeySize + ValueSize
 )
 
 // golden is 2^64 divided by the golden ratio.

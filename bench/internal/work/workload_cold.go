@@ -19,8 +19,9 @@ var coldWorkloads = []Workload{
 	},
 	{
 		Name: "cold-many", Unit: "gets", Latency: "256 gets", Data: Shared, Large: true, Cold: true,
-		What: "random keys of a store that is larger than the memory, 1 goroutine, 256 keys at a time: by GetMany where the engine has it, else one by one",
-		Run:  coldMany,
+		What: "random keys of a store that is larger than the memory, 1 goroutine, 256 keys at a time: by GetMany where the " +
+			"engine has it, else one by one",
+		Run: coldMany,
 	},
 }
 

@@ -36,18 +36,21 @@ var getWorkloads = []Workload{
 	},
 }
 
-// getter gets random keys, and verifies what it reads.
+// getter gets random keys, and verifies what it reads. It shares no cache line with another goroutine's: that would cost
+// more than some gets.
 type getter struct {
+	_    [64]byte
 	w    *World
-	dice *rng
-	key  []byte
+	dice rng
+	key  [KeySize]byte
 	draw func(*rng) int // number of a key
 	get  func(engines.Reader) error
+	_    [64]byte
 }
 
 // newGetter returns the getter of a goroutine.
 func (w *World) newGetter(g int) *getter {
-	r := &getter{w: w, dice: w.dice(g), key: make([]byte, KeySize)}
+	r := &getter{w: w, dice: *w.dice(g)}
 	r.draw = func(dice *rng) int { return dice.intn(w.Keys) }
 	r.get = r.present
 	return r
@@ -55,20 +58,20 @@ func (w *World) newGetter(g int) *getter {
 
 // present gets a key that is there.
 func (r *getter) present(tx engines.Reader) error {
-	i := r.draw(r.dice)
-	FillKey(r.key, i)
+	i, key := r.draw(&r.dice), r.key[:]
+	FillKey(key, i)
 	floor := r.w.floor(i)
-	value, err := tx.Get(r.key)
+	value, err := tx.Get(key)
 	if err != nil {
 		return err
 	}
-	return r.w.check(i, r.key, value, floor)
+	return r.w.check(i, key, value, floor)
 }
 
 // absent gets a key that is not there.
 func (r *getter) absent(tx engines.Reader) error {
-	FillKey(r.key, r.w.Keys+r.dice.intn(r.w.Keys))
-	value, err := tx.Get(r.key)
+	FillKey(r.key[:], r.w.Keys+r.dice.intn(r.w.Keys))
+	value, err := tx.Get(r.key[:])
 	if !errors.Is(err, engines.ErrAbsent) {
 		return fmt.Errorf("key %x should be absent: %x, %v", r.key, value, err)
 	}

@@ -2,6 +2,7 @@ package work
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -108,12 +109,16 @@ func (w *World) hold() (release func() error, err error) {
 			if err != nil {
 				return err
 			}
-			FillKey(get.key, key)
-			value, err := tx.Get(get.key)
+			FillKey(get.key[:], key)
+			value, err := tx.Get(get.key[:])
 			if err != nil {
 				return err
 			}
-			return w.check(key, get.key, value, floor) // as it was
+			version, err := checkValue(get.key[:], value, w.size)
+			if err == nil && version != floor {
+				err = fmt.Errorf("key %x has version %d, it had %d when the reader began", get.key, version, floor)
+			}
+			return err
 		})
 	}()
 	select {

@@ -25,7 +25,7 @@ type World struct {
 	floors   []atomic.Uint64 // the least version that a key can have; 0: the key is absent
 	commits  atomic.Uint64   // begun; the number of one is the version that it puts
 	inFlight []slot          // one a goroutine that writes
-	put      atomic.Int64    // bytes of keys and values
+	put      atomic.Int64    // bytes of keys and values, and of keys that were deleted
 }
 
 // NewWorld returns a world with no key in the store. A fixed world keeps no versions: its store is filled once and
@@ -110,7 +110,7 @@ func (w *World) SetFloors(all []uint64) {
 	}
 }
 
-// Logical returns the bytes of keys and values that were put so far.
+// Logical returns the bytes of keys and values that were put, and of keys that were deleted, so far.
 func (w *World) Logical() int64 { return w.put.Load() }
 
 // batchSize is the keys of one transaction where there are many.
