@@ -197,6 +197,23 @@ func TestFailedRunIsNoResult(t *testing.T) {
 	}
 }
 
+// What a peer fails to do is n/a; a failure of pawl's is one of the run.
+func TestForgive(t *testing.T) {
+	failure := errors.New("a | b")
+	for _, e := range engines.All() {
+		r, err := forgive(e, work.Result{Ops: 1}, failure)
+		if own := e.Name == engines.Own; own != (err != nil) || own != (r.NA == "") || strings.Contains(r.NA, "|") {
+			t.Errorf("%s: %+v, %v", e.Name, r, err)
+		}
+		if r, err := forgive(e, work.Result{Ops: 1}, nil); r.Ops != 1 || err != nil {
+			t.Errorf("%s without a failure: %+v, %v", e.Name, r, err)
+		}
+	}
+	if got := lastLine("one\ntwo\n"); got != "two" || lastLine("") != "" {
+		t.Errorf("last line %q", got)
+	}
+}
+
 // A process that is killed is told from one that fails.
 func TestKilled(t *testing.T) {
 	c := childRun{

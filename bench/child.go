@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	stdio "io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"strings"
 	"syscall"
 	"time"
 
@@ -65,7 +68,8 @@ func (c childRun) start(by ...string) (work.Result, error) {
 	by = append(by, program)
 	cmd := exec.Command(by[0], by[1:]...)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(arg))
-	cmd.Stderr = os.Stderr
+	var complaint bytes.Buffer
+	cmd.Stderr = stdio.MultiWriter(os.Stderr, &complaint)
 	out, err := cmd.Output()
 	if err == nil {
 		err = json.Unmarshal(out, &r)
@@ -77,9 +81,17 @@ func (c childRun) start(by ...string) (work.Result, error) {
 		}
 	}
 	if err != nil {
-		return r, fmt.Errorf("%s on %s: %w", c.Workload, c.Engine, err)
+		return r, fmt.Errorf("%s on %s: %w: %s", c.Workload, c.Engine, err, lastLine(complaint.String()))
 	}
 	return r, nil
+}
+
+// lastLine returns the last line of a text, or the beginning of it.
+func lastLine(text string) string {
+	const most = 200
+	text = strings.TrimSpace(text)
+	text = text[strings.LastIndexByte(text, '\n')+1:]
+	return text[:min(len(text), most)]
 }
 
 // childMain is the program as one run.
@@ -114,7 +126,7 @@ func (c childRun) run() (r work.Result, err error) {
 	}
 	if c.Group != "" {
 		if err := machine.Join(c.Group); err != nil {
-			return r, err
+			return work.Result{NA: fmt.Sprintf("memory can't be limited here: %v", err)}, nil
 		}
 	}
 	u.world = work.NewWorld(c.Keys, u.workload.ValueSize(), u.workload.Data == work.Shared)
@@ -158,9 +170,19 @@ func (u *running) with(fn func() error) error {
 	return errors.Join(fn(), u.world.Store.Close())
 }
 
-// build makes a shared data set.
+// build makes a shared data set, and leaves no work behind that was put off.
 func (u *running) build() error {
-	return errors.Join(u.with(u.world.Fill), u.with(u.world.Verify))
+	fill := func() error {
+		err := u.world.Fill()
+		if s, ok := u.world.Store.(engines.Settler); ok && err == nil {
+			err = s.Settle()
+		}
+		return err
+	}
+	if err := u.with(fill); err != nil {
+		return err
+	}
+	return u.with(u.world.Verify)
 }
 
 // filled reports whether the run puts all keys itself before it measures.

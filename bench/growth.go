@@ -83,13 +83,15 @@ func (r *runner) growthAt(rep *report.Report, keys, goroutines int) error {
 func (r *runner) grow(w work.Workload, e engines.Engine, p *report.Point) error {
 	sized := *r
 	sized.Keys = p.Keys
+	var res work.Result
+	var err error
 	if w.Data == work.Shared {
-		if err := sized.makeData(w, e); err != nil {
-			return err
-		}
+		err = sized.makeData(w, e)
 	}
-	res, err := sized.onceWith(w, e, 0, p.Goroutines)
-	if err != nil {
+	if err == nil {
+		res, err = sized.once(w, e, 0, p.Goroutines)
+	}
+	if res, err = forgive(e, res, err); err != nil {
 		return err
 	}
 	p.NA, p.Rate, p.P50 = res.NA, res.Rate(), res.P50.Seconds()

@@ -7,6 +7,7 @@ import (
 	stdio "io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pawldb/pawl/bench/internal/engines"
@@ -146,25 +147,21 @@ func (r *runner) round(w work.Workload, round int) (one report.Round, err error)
 			part = append(part, e)
 		}
 	}
-	if w.Data == work.Shared {
-		for _, e := range part {
-			if err := r.makeData(w, e); err != nil {
-				return one, err
-			}
-		}
+	if part, err = r.withData(w, part, one.Results); err != nil || len(part) == 0 {
+		return one, err
 	}
-	if one.Raw, err = r.raw(w); err != nil {
+	if one.Raw, err = r.raw(w, part[0]); err != nil {
 		return one, fmt.Errorf("raw figure of the disk: %w", err)
 	}
 	for at := range part {
 		e := part[(at+round)%len(part)]
-		res, err := r.once(w, e, round)
-		if err != nil {
+		res, err := r.once(w, e, round, 0)
+		if res, err = forgive(e, res, err); err != nil {
 			return one, err
 		}
 		one.Results[e.Name] = res
 		if res.NA != "" {
-			r.note("%s, round %d: %s %s", w.Name, round+1, e.Name, res.NA)
+			r.note("%s, round %d: %s n/a, %s", w.Name, round+1, e.Name, res.NA)
 			continue
 		}
 		r.note("%s, round %d: %s %.4g %s/s", w.Name, round+1, e.Name, res.Rate(), w.Unit)
@@ -172,11 +169,40 @@ func (r *runner) round(w work.Workload, round int) (one report.Round, err error)
 	return one, nil
 }
 
+// withData returns the engines that have their data set, if the workload wants one.
+func (r *runner) withData(w work.Workload, all []engines.Engine, results map[string]work.Result) ([]engines.Engine, error) {
+	if w.Data != work.Shared {
+		return all, nil
+	}
+	var have []engines.Engine
+	for _, e := range all {
+		res, err := forgive(e, work.Result{}, r.makeData(w, e))
+		if err != nil {
+			return nil, err
+		}
+		if res.NA != "" {
+			results[e.Name] = res
+			continue
+		}
+		have = append(have, e)
+	}
+	return have, nil
+}
+
+// forgive makes a peer's failure the reason why it has no figure: it is told, but does not end the run. One of pawl does.
+func forgive(e engines.Engine, res work.Result, err error) (work.Result, error) {
+	if err == nil || e.Name == engines.Own {
+		return res, err
+	}
+	return work.Result{NA: "failed: " + strings.ReplaceAll(err.Error(), "|", "/")}, nil
+}
+
 // deepReads are at once in the figure that cold-many is compared with: as many as its keys.
 const deepReads = 256
 
-// raw returns what the disk does at best of what a workload waits for; nil: it waits for nothing.
-func (r *runner) raw(w work.Workload) (*machine.Limit, error) {
+// raw returns what the disk does at best of what a workload waits for, for cold reads in the first engine's file; nil: it
+// waits for nothing.
+func (r *runner) raw(w work.Workload, first engines.Engine) (*machine.Limit, error) {
 	switch {
 	case w.Durable:
 		writes := 500
@@ -186,7 +212,7 @@ func (r *runner) raw(w work.Workload) (*machine.Limit, error) {
 		l, err := machine.Overwrite(r.dir, writes)
 		return &l, err
 	case w.Cold:
-		file, err := largestFile(r.dataDir(w, r.engines[0]))
+		file, err := largestFile(r.dataDir(w, first))
 		if err != nil {
 			return nil, err
 		}
@@ -200,12 +226,8 @@ func (r *runner) raw(w work.Workload) (*machine.Limit, error) {
 }
 
 // once runs one engine, in the shared data set or in a directory of its own that is gone afterwards.
-func (r *runner) once(w work.Workload, e engines.Engine, round int) (work.Result, error) {
-	return r.onceWith(w, e, round, 0)
-}
-
-// onceWith is once with a number of goroutines in place of the workload's own; 0: that.
-func (r *runner) onceWith(w work.Workload, e engines.Engine, round, goroutines int) (res work.Result, err error) {
+// goroutines is their number in place of the workload's own; 0: that.
+func (r *runner) once(w work.Workload, e engines.Engine, round, goroutines int) (res work.Result, err error) {
 	run := childRun{
 		Workload: w.Name, Engine: e.Name, Keys: r.keysOf(w), Duration: r.Duration, Round: round, Cache: r.Cache,
 		Goroutines: goroutines,

@@ -116,7 +116,7 @@ var (
 	// ErrAbsent is Get's answer for a key that is not there.
 	ErrAbsent = errors.New("absent key")
 	// ErrUnsupported means that an engine can't do what is asked: no failure, but no figure either.
-	ErrUnsupported = errors.New("n/a")
+	ErrUnsupported = errors.New("it can't")
 )
 
 // unsupported says why an engine can't do what is asked.

@@ -79,18 +79,19 @@ func (s *pebbleStore) Settle() error {
 	if err := s.db.Flush(); err != nil {
 		return err
 	}
-	const quiet = 5
-	for still := 0; still < quiet; {
-		m := s.db.Metrics()
-		if m.Compact.NumInProgress > 0 || m.Flush.NumInProgress > 0 || m.Compact.EstimatedDebt > 0 && still == 0 {
-			still = 0
-			if m.Compact.NumInProgress+m.Flush.NumInProgress == 0 {
-				still = 1 // a debt that nothing works on stays
-			}
-		} else {
-			still++
+	const (
+		pause = 2 * time.Millisecond
+		quiet = 5 // pauses in a row
+	)
+	still := 0
+	for limit := time.Now().Add(10 * time.Minute); still < quiet; time.Sleep(pause) {
+		if time.Now().After(limit) {
+			return errors.New("pebble: compactions go on after 10 minutes")
 		}
-		time.Sleep(10 * time.Millisecond)
+		still++
+		if m := s.db.Metrics(); m.Compact.NumInProgress+m.Flush.NumInProgress > 0 {
+			still = 0
+		}
 	}
 	return nil
 }

@@ -152,7 +152,7 @@ func TestMarkdown(t *testing.T) {
 	}
 	rep := madeUp(t, "commit", Round{
 		Raw:     &machine.Limit{Name: "overwrite", Rate: 10_000, P50: 90 * time.Microsecond, P99: time.Millisecond},
-		Results: map[string]work.Result{own: one, bbolt: rate(500), pebble: {NA: "n/a: too big"}},
+		Results: map[string]work.Result{own: one, bbolt: rate(500), pebble: {NA: "too big"}},
 	})
 	rep.Setup.Quick, rep.Setup.Keys = true, 1_234_567
 	rep.Syncs = []SyncCount{{Engine: own, Commits: 200, Calls: map[string]int{"fsync": 100, "fdatasync": 200}}}
@@ -166,7 +166,7 @@ func TestMarkdown(t *testing.T) {
 		"![commit](charts/commit.svg)\n",
 		"| pawl | 1 k | 1 k to 1 k | 2.00 | 1.234ms | 2ms | 150ms | 5.00 | 2.50 | 30.0 | 2.50 | 1.5 |\n",
 		"| bbolt | 500 | 500 to 500 | 1.00 | 2ms | 0s | 0s | 0.00 | 0.00 | 0.0 |  | 0.0 |\n",
-		"| pebble | n/a: n/a: too big |",
+		"| pebble | n/a: too big |",
 		"- main file: pawl 1.0\n",
 		"| commit | 64.0 | 2.0 | 0.0 | 20.0 | 30.0 | 0.00 |\n",
 	} {

@@ -11,6 +11,7 @@ type batch struct {
 	vals    []byte
 	numbers []int
 	version uint64
+	floor   uint64                     // of a key that modify reads, from before the transaction began
 	put     func(engines.Writer) error // b.putAll, made once
 	del     func(engines.Writer) error
 }

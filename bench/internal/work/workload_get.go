@@ -44,8 +44,11 @@ type getter struct {
 	dice rng
 	key  [KeySize]byte
 	draw func(*rng) int // number of a key
-	get  func(engines.Reader) error
-	_    [64]byte
+
+	i     int    // of the key
+	floor uint64 // of its version, before the transaction began: what a writer is told later it need not see
+	get   func(engines.Reader) error
+	_     [64]byte
 }
 
 // newGetter returns the getter of a goroutine.
@@ -56,21 +59,27 @@ func (w *World) newGetter(g int) *getter {
 	return r
 }
 
+// next draws a key, outside of a transaction.
+func (r *getter) next() {
+	r.i = r.draw(&r.dice)
+	FillKey(r.key[:], r.i)
+	r.floor = 0
+	if r.i < r.w.Keys {
+		r.floor = r.w.floor(r.i)
+	}
+}
+
 // present gets a key that is there.
 func (r *getter) present(tx engines.Reader) error {
-	i, key := r.draw(&r.dice), r.key[:]
-	FillKey(key, i)
-	floor := r.w.floor(i)
-	value, err := tx.Get(key)
+	value, err := tx.Get(r.key[:])
 	if err != nil {
 		return err
 	}
-	return r.w.check(i, key, value, floor)
+	return r.w.check(r.i, r.key[:], value, r.floor)
 }
 
 // absent gets a key that is not there.
 func (r *getter) absent(tx engines.Reader) error {
-	FillKey(r.key[:], r.w.Keys+r.dice.intn(r.w.Keys))
 	value, err := tx.Get(r.key[:])
 	if !errors.Is(err, engines.ErrAbsent) {
 		return fmt.Errorf("key %x should be absent: %x, %v", r.key, value, err)
@@ -81,6 +90,7 @@ func (r *getter) absent(tx engines.Reader) error {
 // each calls get n times, in a transaction of its own each.
 func (r *getter) each(n int) error {
 	for range n {
+		r.next()
 		if err := r.w.Store.View(r.get); err != nil {
 			return err
 		}
@@ -106,6 +116,7 @@ func getInOne(w *World) (Result, error) {
 			get := w.newGetter(0)
 			return w.timedNow(r, func(n int) error {
 				for range n {
+					get.next()
 					if err := get.get(tx); err != nil {
 						return err
 					}
@@ -122,7 +133,7 @@ func getAbsent(w *World) (Result, error) {
 	}
 	return Parallel(1, func(_ int, r *recorder) error {
 		get := w.newGetter(0)
-		get.get = get.absent
+		get.draw, get.get = func(dice *rng) int { return w.Keys + dice.intn(w.Keys) }, get.absent
 		if err := get.each(min(w.Keys, warmGets)); err != nil {
 			return err
 		}

@@ -101,22 +101,20 @@ func (w *World) hold() (release func() error, err error) {
 	go func() {
 		done <- w.Store.View(func(tx engines.Reader) error {
 			get := w.newGetter(-2)
-			key, floor := 0, w.floor(0)
-			get.draw = func(*rng) int { return key }
+			get.next()
 			err := get.get(tx)
 			close(open)
 			<-end
 			if err != nil {
 				return err
 			}
-			FillKey(get.key[:], key)
 			value, err := tx.Get(get.key[:])
 			if err != nil {
 				return err
 			}
 			version, err := checkValue(get.key[:], value, w.size)
-			if err == nil && version != floor {
-				err = fmt.Errorf("key %x has version %d, it had %d when the reader began", get.key, version, floor)
+			if err == nil && version != get.floor {
+				err = fmt.Errorf("key %x has version %d, it had %d when the reader began", get.key, version, get.floor)
 			}
 			return err
 		})

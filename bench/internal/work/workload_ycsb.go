@@ -60,8 +60,10 @@ func ycsb(w *World, goroutines, updates int, modify bool) (Result, error) {
 			var err error
 			if dice.intn(100) < updates {
 				one[0] = z.next(dice)
+				b.floor = w.floor(one[0])
 				err = b.commitAs(one, put)
 			} else {
+				get.next()
 				err = w.Store.View(get.get)
 			}
 			if err != nil {
@@ -77,12 +79,11 @@ func (b *batch) modify(tx engines.Writer) error {
 	i := b.numbers[0]
 	key := b.keys[:KeySize]
 	FillKey(key, i)
-	floor := b.w.floor(i)
 	value, err := tx.Get(key)
 	if err != nil {
 		return err
 	}
-	if err := b.w.check(i, key, value, floor); err != nil {
+	if err := b.w.check(i, key, value, b.floor); err != nil {
 		return err
 	}
 	return b.putAll(tx)

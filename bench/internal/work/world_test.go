@@ -175,6 +175,61 @@ func TestFloors(t *testing.T) {
 	}
 }
 
+// snapshotStore holds one value, and has something happen between the beginning of a read transaction and its first read.
+type snapshotStore struct {
+	engines.Store
+	value []byte
+	begun func()
+}
+
+type snapshot struct {
+	engines.Reader
+	value []byte
+}
+
+func (s *snapshotStore) View(fn func(engines.Reader) error) error {
+	view := snapshot{value: s.value}
+	s.begun()
+	return fn(view)
+}
+
+func (s *snapshotStore) Update(fn func(engines.Writer) error) error { return fn(snapshotWriter{s: s}) }
+
+type snapshotWriter struct {
+	engines.Writer
+	s *snapshotStore
+}
+
+func (w snapshotWriter) Put(_, value []byte) error { w.s.value = bytes.Clone(value); return nil }
+
+func (v snapshot) Get([]byte) ([]byte, error) { return v.value, nil }
+
+// A reader need not see what is acknowledged after it began, but must see what was before.
+func TestReadersOfASnapshot(t *testing.T) {
+	s := &snapshotStore{begun: func() {}}
+	w := NewWorld(1, ValueSize, false)
+	w.Store, w.loose = s, true
+	b := w.newBatch(1)
+	commit := func() {
+		if err := b.commit([]int{0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit()
+	s.begun = commit
+	get := w.newGetter(0)
+	if err := get.each(3); err != nil {
+		t.Error(err)
+	}
+	s.begun = func() {}
+	old := s.value
+	commit()
+	s.value = old
+	if err := get.each(1); err == nil {
+		t.Error("a version that is too old is not noticed")
+	}
+}
+
 // Zipfian writers meet at the same keys all the time.
 func TestManyWritersOfFewKeys(t *testing.T) {
 	w := newTestWorld(t, 3)
