@@ -131,6 +131,9 @@ func (c childRun) run() (r work.Result, err error) {
 	}
 	u.world = work.NewWorld(c.Keys, u.workload.ValueSize(), u.workload.Data == work.Shared)
 	u.world.Duration, u.world.Goroutines, u.world.Seed = c.Duration, c.Goroutines, c.Round
+	if u.engine.Copies {
+		u.world.Copies()
+	}
 	u.world.Open = u.open
 	u.world.Files = func() (int64, error) { all, _, err := sizeOf(c.Dir); return all, err }
 	switch c.Phase {

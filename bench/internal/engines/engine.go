@@ -11,6 +11,7 @@ type Engine struct {
 	Name     string // as -engines has it
 	Module   string // Go module whose version is printed
 	Config   string // how it is configured, for the report
+	Copies   bool   // Put copies key and value
 	Volatile bool   // it is in memory, and there for orientation: nothing is there after Close
 	// Open opens the store in the directory, and makes it if there is none, so that every commit is on stable storage
 	// when it returns, unless the options say otherwise.

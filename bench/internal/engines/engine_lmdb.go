@@ -11,7 +11,7 @@ import (
 )
 
 var lmdbEngine = Engine{
-	Name: "lmdb", Module: "github.com/PowerDNS/lmdb-go", Open: openLMDB,
+	Name: "lmdb", Module: "github.com/PowerDNS/lmdb-go", Open: openLMDB, Copies: true,
 	Config: lmdb.VersionString() + ", default flags (no WRITEMAP), a map of 64 GiB, values read without a copy, " +
 		"read transactions and cursors reset and renewed; relaxed: NOSYNC; cold rows: NORDAHEAD",
 }

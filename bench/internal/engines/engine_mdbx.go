@@ -10,7 +10,7 @@ import (
 )
 
 var mdbxEngine = Engine{
-	Name: "mdbx", Module: "github.com/erigontech/mdbx-go", Open: openMDBX,
+	Name: "mdbx", Module: "github.com/erigontech/mdbx-go", Open: openMDBX, Copies: true,
 	Config: "version " + mdbx.Version() + ", default flags (durable, no WRITEMAP), up to 64 GiB, values read without a copy, " +
 		"read transactions and cursors reset and renewed; relaxed: SAFE_NOSYNC; cold rows: NORDAHEAD",
 }

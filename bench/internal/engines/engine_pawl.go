@@ -9,7 +9,7 @@ import (
 )
 
 var pawlEngine = Engine{
-	Name: Own, Module: "github.com/pawldb/pawl", Open: openPawl,
+	Name: Own, Module: "github.com/pawldb/pawl", Open: openPawl, Copies: true,
 	Config: "defaults (64 MiB of cache, checkpoint at 64 MiB of log), data in a bucket; relaxed: Durability Relaxed",
 }
 

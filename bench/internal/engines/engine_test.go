@@ -216,3 +216,32 @@ func TestVersions(t *testing.T) {
 		}
 	}
 }
+
+// An engine that says that it copies does so: what was put is not what is changed afterwards.
+func TestCopies(t *testing.T) {
+	for _, e := range All() {
+		if !e.Copies {
+			continue
+		}
+		s, err := e.Open(t.TempDir(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Update(func(w Writer) error {
+			key, value := testKey(1), testValue(1)
+			if err := w.Put(key, value); err != nil {
+				return err
+			}
+			copy(key, testKey(2))
+			copy(value, testValue(2))
+			return w.Put(key, value)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tester{t, s}.has(1, 2)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -20,6 +20,7 @@ type World struct {
 	Seed       int                           // the round: keys are drawn anew in each
 
 	size     int             // bytes of a value
+	copies   bool            // the store copies what is put
 	loose    bool            // goroutines read what others write: what is newer than acknowledged is right too
 	fixed    bool            // every key is there and has version 1, and nothing changes that
 	floors   []atomic.Uint64 // the least version that a key can have; 0: the key is absent
@@ -37,6 +38,9 @@ func NewWorld(keys int, size int, fixed bool) *World {
 	}
 	return w
 }
+
+// Copies says that the store copies what is put.
+func (w *World) Copies() { w.copies = true }
 
 // slot is where a goroutine says which commit it may be busy with: none that began before is.
 type slot struct {
