@@ -349,7 +349,7 @@ func startProfile(file string) (stop func() error, err error) {
 	return func() error { pprof.StopCPUProfile(); return f.Close() }, nil
 }
 
-// sizeOf returns the bytes of the files below a directory, and those of the largest of them.
+// sizeOf returns the bytes that the files below a directory take on the disk, and the length of the largest of them.
 func sizeOf(dir string) (all, largest int64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -360,7 +360,7 @@ func sizeOf(dir string) (all, largest int64, err error) {
 			return nil
 		}
 		if err == nil {
-			all, largest = all+info.Size(), max(largest, info.Size())
+			all, largest = all+machine.OnDisk(info), max(largest, info.Size())
 		}
 		return err
 	})

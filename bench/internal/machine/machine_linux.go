@@ -90,6 +90,15 @@ func Written(dir string) (int64, error) {
 	return n * sector, err
 }
 
+// OnDisk returns the bytes that a file takes on the disk: some stores make their files longer than what is in them.
+func OnDisk(info fs.FileInfo) int64 {
+	const unit = 512
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * unit
+	}
+	return info.Size()
+}
+
 // Forget has the system drop what it has of a directory's files in its page cache.
 func Forget(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -4,6 +4,7 @@ package machine
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -25,6 +26,9 @@ func ResetPeak() error { return errUnknown }
 
 // Written returns the bytes that a directory's device has written: not known here.
 func Written(string) (int64, error) { return 0, errUnknown }
+
+// OnDisk returns the length of a file: what it takes on the disk is not known here.
+func OnDisk(info fs.FileInfo) int64 { return info.Size() }
 
 // Forget has the system drop what it has of a directory's files in its page cache.
 func Forget(string) error { return errUnknown }

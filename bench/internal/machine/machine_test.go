@@ -79,6 +79,26 @@ func TestWritten(t *testing.T) {
 	}
 }
 
+// What a file takes is no more than a block above its length, and less where it has holes.
+func TestOnDisk(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := errors.Join(fillFile(f, 4), f.Truncate(1<<30), f.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := OnDisk(info)
+	if got < 4*block || runtime.GOOS == "linux" && got > 1<<20 {
+		t.Errorf("a file of 4 blocks takes %d bytes", got)
+	}
+}
+
 func TestGroup(t *testing.T) {
 	g, err := NewGroup(64 << 20)
 	if err != nil {

@@ -40,8 +40,8 @@ type Result struct {
 	PeakRSS, BaseRSS   int64 // the highest in the measured part, and before the store was opened
 	LiveHeap, BaseHeap int64 // after a collection at the end, and before the store was opened
 
-	Bytes   int64 // of the store's files after Close
-	Main    int64 // of the largest of them
+	Bytes   int64 // that the store's files take on the disk after Close
+	Main    int64 // length of the largest of them
 	Logical int64 // bytes of keys and values that were put
 	Device  int64 // bytes that the device wrote until the store was closed; below 0: not known
 
