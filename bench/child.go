@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -54,6 +55,9 @@ const (
 // errKilled means that a process did not end by itself.
 var errKilled = errors.New("killed")
 
+// runLimit is how long a run may take: one that hangs is not to keep the others waiting.
+const runLimit = 30 * time.Minute
+
 // start runs the run in a process of its own, by means of another program if there is one.
 func (c childRun) start(by ...string) (work.Result, error) {
 	var r work.Result
@@ -66,7 +70,9 @@ func (c childRun) start(by ...string) (work.Result, error) {
 		return r, err
 	}
 	by = append(by, program)
-	cmd := exec.Command(by[0], by[1:]...)
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, by[0], by[1:]...)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(arg))
 	var complaint bytes.Buffer
 	cmd.Stderr = stdio.MultiWriter(os.Stderr, &complaint)
@@ -75,7 +81,9 @@ func (c childRun) start(by ...string) (work.Result, error) {
 		err = json.Unmarshal(out, &r)
 	}
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if ctx.Err() != nil {
+		err = fmt.Errorf("it was not over after %v", runLimit)
+	} else if errors.As(err, &exit) {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
 			err = errKilled
 		}

@@ -120,8 +120,8 @@ var (
 	ErrUnsupported = errors.New("it can't")
 )
 
-// unsupported says why an engine can't do what is asked.
-func unsupported(why string) error { return fmt.Errorf("%w: %s", ErrUnsupported, why) }
+// Unsupported says why an engine can't do what is asked.
+func Unsupported(why string) error { return fmt.Errorf("%w: %s", ErrUnsupported, why) }
 
 // table is the name of the bucket, or its like, that holds the keys.
 var table = []byte("bench")

@@ -35,7 +35,7 @@ func (s badgerStore) Update(fn func(Writer) error) error {
 		case errors.Is(err, badger.ErrConflict):
 			continue
 		case errors.Is(err, badger.ErrTxnTooBig):
-			return unsupported("the transaction is too big")
+			return Unsupported("the transaction is too big")
 		}
 		return err
 	}

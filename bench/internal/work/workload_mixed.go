@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pawldb/pawl/bench/internal/engines"
 )
@@ -81,6 +82,7 @@ func longReader(w *World) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	released, watched := w.watch(release)
 	r, err := commits(w, 1)
 	r.set("writes alone", alone.Rate())
 	size, err2 := w.Files()
@@ -89,7 +91,44 @@ func longReader(w *World) (Result, error) {
 		r.set("log held", f.Figures().LogBytes)
 		r.set("main held", f.Figures().FileBytes)
 	}
-	return r, errors.Join(err, err2, release())
+	stuck, err3 := watched(), released()
+	if stuck && err == nil {
+		err = engines.Unsupported("its writer waits for the end of the reader")
+	}
+	return r, errors.Join(err, err2, err3)
+}
+
+// stuckAfter is how long a writer makes no commit that is taken to wait for the reader.
+const stuckAfter = 3 * time.Second
+
+// watch ends the reader if the writer waits for it: bbolt's does when it has to map a longer file. The first function that it
+// returns ends the reader if that was not done yet, the second ends the watch and tells whether it was.
+func (w *World) watch(release func() error) (released func() error, watched func() bool) {
+	released = sync.OnceValue(release)
+	end, stuck := make(chan struct{}), make(chan bool)
+	go func() {
+		last, since := w.commits.Load(), time.Now()
+		tick := time.NewTicker(stuckAfter / 30)
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				stuck <- false
+				return
+			case <-tick.C:
+			}
+			if now := w.commits.Load(); now != last {
+				last, since = now, time.Now()
+			}
+			if time.Since(since) > stuckAfter {
+				released()
+				<-end
+				stuck <- true
+				return
+			}
+		}
+	}()
+	return released, func() bool { close(end); return <-stuck }
 }
 
 // hold keeps a read transaction open until release is called. It has read a key by then, and reads it again at the end.

@@ -230,6 +230,23 @@ func TestReadersOfASnapshot(t *testing.T) {
 	}
 }
 
+// A writer that waits for the reader is told from one that gets on.
+func TestWatch(t *testing.T) {
+	w := newTestWorld(t, 1)
+	ended := make(chan struct{})
+	released, watched := w.watch(func() error { close(ended); return nil })
+	if watched() || released() != nil {
+		t.Error("a watch that ends at once finds something")
+	}
+	<-ended
+	ended = make(chan struct{})
+	_, watched = w.watch(func() error { close(ended); return nil })
+	<-ended // nobody commits
+	if !watched() {
+		t.Error("a writer that makes no commit is not noticed")
+	}
+}
+
 // Zipfian writers meet at the same keys all the time.
 func TestManyWritersOfFewKeys(t *testing.T) {
 	w := newTestWorld(t, 3)
