@@ -318,7 +318,7 @@ func TestAsyncBackground(t *testing.T) {
 	require.Equal(t, db.Stats().Seq, db.Stats().Durable, "the next one knows what the one before left")
 
 	require.Empty(t, checkpoints)
-	for i := 0; db.logBytes() < 1<<18; i++ {
+	for i := 0; db.backlog() < 1<<18; i++ {
 		relaxed(900 + i)
 	}
 	s.idle(work)

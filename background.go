@@ -205,7 +205,7 @@ func (b *backgroundWork) relaxed() {
 
 // check begins a checkpoint if one is due.
 func (b *backgroundWork) check() {
-	if b.db.opts.ReadOnly || b.db.logBytes() < b.db.opts.CheckpointBytes {
+	if b.db.opts.ReadOnly || b.db.backlog() < b.db.opts.CheckpointBytes {
 		b.idle()
 		return
 	}
@@ -236,5 +236,5 @@ func (b *backgroundWork) Abort(cause error) error {
 	return cause
 }
 
-// logBytes returns how long the part of the log is that no checkpoint has covered.
-func (db *DB) logBytes() int64 { return db.p.NeedsLog() }
+// backlog returns how much waits for a checkpoint, in bytes: one is due at Options.CheckpointBytes.
+func (db *DB) backlog() int64 { return db.p.Backlog(db.opts.CheckpointBytes) }

@@ -113,10 +113,10 @@ func (b *beginOp) mayWrite() error {
 	return nil
 }
 
-// aim makes the writer wait for a checkpoint if the log has got too long, because the disk can't keep up; or if there is little
+// aim makes the writer wait for a checkpoint if far too much waits for one, because the disk can't keep up; or if there is little
 // room and the disk was full when there last was, because a checkpoint makes room out of what the log and the file have.
 func (b *beginOp) aim() {
-	used := b.db.logBytes()
+	used := b.db.backlog()
 	if used < 2*b.db.opts.CheckpointBytes && (used == 0 || !b.db.needsRoom()) {
 		b.await()
 		return

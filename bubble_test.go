@@ -295,7 +295,7 @@ func TestAutomaticCheckpointAndStall(t *testing.T) {
 		value := make([]byte, 900)
 		for i := range 300 {
 			require.NoError(t, db.Update(func(tx *Tx) error { return tx.Root().Put(fmt.Appendf(nil, "%d", i), value) }))
-			require.LessOrEqual(t, db.logBytes(), int64(3<<17))
+			require.LessOrEqual(t, db.backlog(), int64(3<<17))
 		}
 		require.Positive(t, stalls.Load())
 		for len(db.Waiting()) > 0 {
@@ -303,12 +303,12 @@ func TestAutomaticCheckpointAndStall(t *testing.T) {
 		}
 		had := checkpoints.Load()
 		require.Positive(t, had)
-		for i := 0; db.logBytes() < 1<<17; i++ {
+		for i := 0; db.backlog() < 1<<17; i++ {
 			require.NoError(t, db.Update(func(tx *Tx) error { return tx.Root().Put(fmt.Appendf(nil, "%d", i), value) }))
 		}
 		time.Sleep(time.Minute)
 		require.Greater(t, checkpoints.Load(), had)
-		require.Less(t, db.logBytes(), int64(1<<17))
+		require.Less(t, db.backlog(), int64(1<<17))
 	})
 }
 

@@ -111,7 +111,7 @@ func (tx *Tx) committed(c *pager.Commit, began int64, err error) error {
 	if tx.w.durability == Relaxed && !db.relaxed.Swap(true) {
 		db.wake.ring()
 	}
-	if db.logBytes() >= db.opts.CheckpointBytes {
+	if db.backlog() >= db.opts.CheckpointBytes {
 		db.wake.ring()
 	}
 	for _, fn := range tx.w.onCommit {

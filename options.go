@@ -61,8 +61,9 @@ type Options struct {
 	// SyncInterval is how long a Relaxed commit may not be on stable storage yet; longer while an automatic checkpoint is
 	// under way. 0: 100 ms.
 	SyncInterval time.Duration
-	// CheckpointBytes is how long the log gets before it is moved into the database file. 0: 64 MiB. Writers wait for
-	// the checkpoint if the log is twice as long.
+	// CheckpointBytes is how long the log gets before it is moved into the database file; less long if the pages that it has changes
+	// of come to four times as much, or its index to a quarter of the cache. 0: 64 MiB. Writers wait for the checkpoint if
+	// any of that is twice as much.
 	CheckpointBytes int64
 	// MaxHeldBytes bounds what readers of an older state keep from being used again, blocks and log, that nobody else
 	// keeps: those that keep more are ended, and their transactions answer with ErrSnapshotExpired. Slices that they

@@ -47,7 +47,7 @@ type Stats struct {
 
 	Writing        bool  // a write transaction is open
 	WritersWaiting int   // for its turn
-	DirtyBytes     int64 // of its changed pages that are in memory
+	DirtyBytes     int64 // of its changed pages that are in memory, and of the versions that they were made of
 	Readers        []ReaderStats
 
 	Failed error // why the database refuses writes; nil: it does not

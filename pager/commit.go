@@ -207,15 +207,33 @@ func (c *Commit) build() {
 		case d.run.Count > 0:
 			c.frames.Reference(id, d.run, d.sum)
 		default:
-			start, end := pageGap(d.data)
-			c.frames.Full(id, d.data, start, end)
 			img := newImage(id, tx.seq, d.data)
 			img.checked.Store(d.known)
 			c.images = append(c.images, img)
+			c.stage(img, d.base)
 		}
 	}
 	flush()
 	c.frames.Record(tx.globals.encode(make([]byte, 0, globalsSize)))
+}
+
+// deltaPart is the part of what a transaction's pages may take that its deltas may take as well, until they are written.
+const deltaPart = 8
+
+// stage logs a page's new version: what has changed since base, if that is there and it is worth it, else the whole image.
+func (c *Commit) stage(img, base *Image) {
+	p := c.p
+	start, end := pageGap(img.data)
+	if base != nil && c.frames.DeltaBytes() < p.dirtyMax()/deltaPart {
+		count, bytes := p.log.Deltas(img.id)
+		limit := min((len(img.data)-(end-start))/4*3, len(img.data)-bytes)
+		var ok bool
+		if p.ranges, ok = wal.Diff(p.ranges[:0], base.data, img.data, limit); ok && count < wal.DeltasMax {
+			c.frames.Delta(img.id, base.version, p.ranges, base.Sum(), img.Sum())
+			return
+		}
+	}
+	c.frames.Full(img.id, img.data, start, end)
 }
 
 // shrinks reports whether the transaction gives back at least as many pages as it takes, adds nothing, and is small: it may use
@@ -251,7 +269,7 @@ func (c *Commit) reserve() error {
 	return nil
 }
 
-// fulls returns the pages that are logged as images, ascending.
+// fulls returns the pages whose new version the next checkpoint has to place, ascending: those that are not references.
 func (c *Commit) fulls() []types.PageID {
 	ids := make([]types.PageID, len(c.images))
 	for i, img := range c.images {

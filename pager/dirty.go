@@ -12,6 +12,7 @@ import (
 // dirtyPage is what a transaction made of a page.
 type dirtyPage struct {
 	data  []byte    // nil while it is only on disk
+	base  *Image    // the version that data was made of, for a delta; nil: there is none, or it was let go
 	run   types.Run // blocks that hold it; Count 0: none
 	sum   uint64    // XXH64 of the run
 	epoch int       // of the savepoint that it was made under
@@ -39,6 +40,7 @@ type dirtySet struct {
 
 	newest, oldest *dirtyPage // in memory
 	resident       int        // number of them
+	based          int        // open ones that have a base
 }
 
 const (
@@ -127,6 +129,9 @@ func (s *dirtySet) set(id types.PageID, d *dirtyPage) {
 	s.remove(id)
 	d.id = id
 	s.open[id] = d
+	if d.base != nil {
+		s.based++
+	}
 	if d.data != nil && !d.freed {
 		s.link(d)
 	}
@@ -137,6 +142,24 @@ func (s *dirtySet) remove(id types.PageID) {
 	if d := s.get(id); d != nil {
 		s.unlink(d)
 		delete(s.open, id)
+		if d.base != nil {
+			s.based--
+		}
+	}
+}
+
+// letGoBase forgets what d was made of.
+func (s *dirtySet) letGoBase(d *dirtyPage) {
+	if d.base != nil {
+		d.base = nil
+		s.based--
+	}
+}
+
+// letGoBases does so for all pages. Those that have a base are in memory.
+func (s *dirtySet) letGoBases() {
+	for d := s.newest; d != nil; d = d.older {
+		s.letGoBase(d)
 	}
 }
 
@@ -194,6 +217,7 @@ func (s *dirtySet) drop(d *dirtyPage, pack bool) {
 		panic(invariant.Failf("pager: page %d leaves memory without being on disk", d.id))
 	}
 	s.unlink(d)
+	s.letGoBase(d)
 	d.data = nil
 	if pack {
 		s.pack(d)

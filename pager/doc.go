@@ -19,7 +19,8 @@
 //	table: an image in memory whose interval of versions holds s
 //	  | none
 //	  v
-//	log index: the newest frame of the page with version <= s, in the layers from g on
+//	log index: the newest frame of the page with version <= s, in the layers from g on;
+//	  |        a delta is applied to what a snapshot just before it finds, in the same way
 //	  | none
 //	  v
 //	map of g: the run, and the checksum of what lies there
@@ -35,7 +36,7 @@
 //
 //	dirty    private to the writer's transaction, and mutable
 //	pinned   immutable; its frame is not readable in the log yet, so it must stay in memory
-//	clean    immutable; log or file can give it back
+//	clean    immutable; log and file can give it back
 //
 // # Checkpoint, row by row
 //

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pawldb/pawl/internal/invariant"
+	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/types"
 	"github.com/pawldb/pawl/wal"
 )
@@ -24,6 +25,8 @@ const (
 	getTable   getState = iota // work: is it in memory?
 	getIndex                   // work: does the log have it?
 	getFrame                   // await: a frame of the log is being read
+	getDeltas                  // await: deltas of the log are being read
+	getBase                    // await: the image that they are based on
 	getNode                    // work: the next map node
 	getNodeIn                  // await: a map node is being read
 	getRun                     // work: submit or join the read of its blocks
@@ -38,6 +41,8 @@ const (
 //	  | no
 //	  v     full frame
 //	index ------------> frame --> done       (its segment was recycled meanwhile: index)
+//	  |\ \  delta
+//	  | \ +-----------> deltas --> base --> done      (likewise; base is a Get of its own)
 //	  |  \  reference
 //	  |   +-----------------------------> run --> done
 //	  | not in the log                     ^
@@ -56,11 +61,13 @@ type Get struct {
 	snap *Snapshot   // that it stands for
 	held bool        // the reader can't lose what it reads through
 
-	state getState
-	load  *load
-	tries int
+	state  getState
+	alone  bool // for a rebuild: nobody else is to find what is found
+	load   *load
+	deltas *rebuild
+	tries  int
 
-	entry wal.Entry // frame, or reference; zero for what the map has
+	entry wal.Entry // frame, delta, or reference; zero for what the map has
 
 	level int // node: of the node that block holds
 	block types.Block
@@ -102,6 +109,22 @@ func (g *Get) Step() (types.IOResult[Page], error) {
 				return types.Wait[Page](c)
 			}
 			found, err = g.arrived()
+		case getDeltas:
+			if _, err = g.deltas.step(); err != nil { // what it waits for is read beside the deltas
+				break
+			}
+			if l := g.deltas.waiting(); l != nil {
+				return types.Wait[Page](l.over())
+			}
+			g.state = getBase
+		case getBase:
+			var wait *io.Completion
+			if wait, err = g.deltas.step(); wait != nil {
+				return types.Wait[Page](wait)
+			}
+			if err == nil {
+				found, err = g.apply()
+			}
 		case getNode:
 			err = g.descend()
 		case getRun:
@@ -171,17 +194,11 @@ func (g *Get) fromIndex() (Page, error) {
 			return Page{}, err // a transaction on top of a commit that was lost: its images were thrown away
 		}
 		g.state = getTable // its image is pinned until it is
+	case e.Kind == wal.KindDelta:
+		return Page{}, g.readDeltas(e)
 	default:
-		f, offset, n, ok := g.p.log.Locate(e)
-		if !ok {
-			return Page{}, nil
-		}
-		g.entry, g.state = e, getFrame
-		l, first := g.p.cache.beginLoad(loadKey{id: g.id, epoch: e.Pos.Epoch, serial: e.Pos.Serial, offset: offset})
-		g.load = l
-		if first {
-			l.buf = make([]byte, n)
-			f.Read(l.io, l.buf, offset)
+		if l, ok := g.readLog(e); ok {
+			g.entry, g.load, g.state = e, l, getFrame
 		}
 	}
 	return Page{}, nil
@@ -209,60 +226,68 @@ func (g *Get) arrived() (Page, error) {
 	if err := verifyPage(g.load.buf, g.run, g.id, limit, g.runSum, g.p.name, offset); err != nil {
 		return Page{}, err
 	}
-	if problem := g.versionProblem(g.load.buf); problem != "" {
-		return Page{}, &types.CorruptError{File: g.p.name, Offset: offset, Page: g.id, Detail: problem}
-	}
 	if g.state == getSpilled {
 		return g.unspilled(), nil
 	}
-	return g.publish(g.load.buf), nil
+	if g.entry.Version > 0 {
+		if problem := versionProblem(g.load.buf, g.entry.Version); problem != "" {
+			return Page{}, &types.CorruptError{File: g.p.name, Offset: offset, Page: g.id, Detail: problem}
+		}
+	}
+	return g.publish(g.load.buf, g.runSum), nil
 }
 
-// decodeFrame rebuilds the image from a frame of the log. If its segment has been recycled meanwhile, the page is
-// somewhere else by now.
+// decodeFrame rebuilds the image from a frame of the log.
 func (g *Get) decodeFrame(err error) (Page, error) {
-	var image []byte
+	image := make([]byte, g.p.pageSize)
 	if err == nil {
-		image = make([]byte, g.p.pageSize)
 		err = g.p.log.Decode(g.entry, g.load.buf, image)
-	} else if _, _, _, ok := g.p.log.Locate(g.entry); !ok {
-		err = wal.ErrMoved
 	}
-	if errors.Is(err, wal.ErrMoved) {
-		g.leave()
-		g.state = getIndex
-		return Page{}, nil
-	}
-	if err != nil {
+	if moved, err := g.moved(g.entry, err); moved || err != nil {
 		return Page{}, err
 	}
-	problem := pageProblem(image, types.Run{Count: 1}, g.id, g.entry.Version)
-	if problem == "" {
-		problem = g.versionProblem(image)
+	if err := g.logged(image, g.entry); err != nil {
+		return Page{}, err
 	}
-	if problem != "" {
-		return Page{}, &types.CorruptError{File: base(g.p.cfg.Path) + "-wal", Offset: g.entry.Pos.Offset, Page: g.id, Detail: problem}
-	}
-	return g.publish(image), nil
+	return g.publish(image, 0), nil
 }
 
-// versionProblem returns what is wrong with the version of a page that the log has, or "": what a commit logs is of that commit,
-// and whoever finds the page in memory relies on it.
-func (g *Get) versionProblem(data []byte) string {
-	if got := pageVersion(data); g.state != getSpilled && g.entry.Version > 0 && got != g.entry.Version {
-		return fmt.Sprintf("version %d, logged by commit %d", got, g.entry.Version)
+// moved takes the error with which a frame was read or decoded. If the frame's segment has been recycled meanwhile, the page is
+// somewhere else by now: it is looked for again, and moved is true.
+func (g *Get) moved(e wal.Entry, err error) (moved bool, _ error) {
+	if err == nil {
+		return false, nil
+	}
+	if _, _, _, ok := g.p.log.Locate(e); ok && !errors.Is(err, wal.ErrMoved) {
+		return false, err
+	}
+	g.leave()
+	g.state = getIndex
+	return true, nil
+}
+
+// versionProblem returns what is wrong with the version of a page that the log has from a commit, or "": what a commit logs is of that
+// commit, and whoever finds the page in memory relies on it.
+func versionProblem(data []byte, commit types.Seq) string {
+	if got := pageVersion(data); got != commit {
+		return fmt.Sprintf("version %d, logged by commit %d", got, commit)
 	}
 	return ""
 }
 
 // publish makes what was read an image that others find. It becomes the head if no newer version can exist: the generation
 // that it was found through is the newest, so that every later commit is in a layer of the log's index, and none there
-// changed the page. Through an older generation its successor may be in a layer that is gone.
-func (g *Get) publish(data []byte) Page {
+// changed the page. Through an older generation its successor may be in a layer that is gone. sum is its XXH64, 0 if it was not computed.
+func (g *Get) publish(data []byte, sum uint64) Page {
+	if g.alone {
+		return Page{ID: g.id, Data: data}
+	}
 	version := pageVersion(data)
 	newest, ok := g.p.log.Newest(g.id)
 	head := (!ok || newest <= version) && g.p.published.Load().gen == g.gen
-	img := g.p.cache.loaded(newImage(g.id, version, data), head, g.seq)
+	img := newImage(g.id, version, data)
+	img.sum.Store(sum)
+	img = g.p.cache.loaded(img, head, g.seq)
 	return Page{ID: g.id, Data: img.data, Image: img}
 }
 
@@ -352,26 +377,35 @@ func (g *Get) corruptf(format string, args ...any) error {
 	}
 }
 
-// leave gives up the part in a shared read.
+// leave gives up the part in shared reads.
 func (g *Get) leave() {
-	if g.load != nil {
-		g.p.cache.leaveLoad(g.load)
+	if l := g.load; l != nil {
 		g.load = nil
+		g.leaveLate(l)
+	}
+	if r := g.deltas; r != nil {
+		g.deltas = nil
+		for i := range r.deltas {
+			g.leaveLate(r.deltas[i].load)
+		}
 	}
 }
 
-// end leaves the read. If nobody else waits for it, what it reads stays where it is until it is retired.
+// end leaves the reads. What nobody else waits for stays where it is until its read is retired.
 func (g *Get) end() {
 	g.state = getEnded
-	l, held, p, slot := g.load, g.held, g.p, g.slot
-	g.load, g.held = nil, false
-	if l == nil || l.over().Retired() {
-		if l != nil {
-			p.cache.leaveLoad(l)
-		}
-		if held {
-			p.unhold(slot)
-		}
+	g.leave()
+	if g.held {
+		g.held = false
+		g.p.unhold(g.slot)
+	}
+}
+
+// leaveLate leaves a read. If it is not retired, it holds what the reader reads through until it is.
+func (g *Get) leaveLate(l *load) {
+	p, slot := g.p, g.slot
+	if l.over().Retired() {
+		p.cache.leaveLoad(l)
 		return
 	}
 	var pin *readerSlot
@@ -379,6 +413,10 @@ func (g *Get) end() {
 		p.mu.Lock()
 		pin = p.readers.acquireAt(&Snapshot{Seq: g.seq, gen: g.gen})
 		p.mu.Unlock()
+	}
+	held := g.held
+	if held {
+		slot.reads.Add(1) // as hold does, but that the reader may have expired: then this one holds on for it
 	}
 	p.cache.leaveLoadThen(l, func() {
 		if pin != nil {
@@ -399,6 +437,9 @@ func (p *Pager) lateRead(offset int64, size int) (over func()) {
 
 // Abort leaves the read, which is cancelled if nobody else waits for it.
 func (g *Get) Abort(cause error) error {
+	if g.deltas != nil && g.deltas.finding {
+		cause = g.deltas.find.Abort(cause)
+	}
 	g.end()
 	return types.Truncated(cause, g.id)
 }

@@ -2,11 +2,10 @@ package pager
 
 import (
 	"github.com/pawldb/pawl/types"
-	"github.com/pawldb/pawl/wal"
 )
 
 // interval counts what the next checkpoint will have to place for the commits since the last one was begun: a block for each
-// page with a full frame, and one for each map node above a page that changed. The blocks are reserved before a commit
+// page with an image or a delta in the log, and one for each map node above a page that changed. The blocks are reserved before a commit
 // is queued, so that a checkpoint never finds the disk full. The pager's lock guards it.
 type interval struct {
 	blocks uint64 // reserved in the space
@@ -25,12 +24,12 @@ type need struct {
 	height int
 }
 
-// needOf counts what a commit with these pages adds. fulls are pages with a full frame, changed all pages whose map entry
+// needOf counts what a commit with these pages adds. fulls are pages with an image or a delta, changed all pages whose map entry
 // changes, ascending. next is the first page id never used. The caller holds p.mu.
 func (p *Pager) needOf(fulls, changed []types.PageID, next types.PageID) need {
 	var n need
 	for _, id := range fulls {
-		if kind, ok := p.log.InNewestLayer(id); !ok || kind != wal.KindFull {
+		if kind, ok := p.log.InNewestLayer(id); !ok || !kind.Image() {
 			n.blocks++
 		}
 	}

@@ -79,7 +79,18 @@ func TestLateReadOfOldGenerationKeepsItsBlocks(t *testing.T) {
 }
 
 func TestLateReadOfLogKeepsItsSegment(t *testing.T) {
+	for _, state := range []getState{getFrame, getDeltas} {
+		lateReadOfLog(t, state)
+	}
+}
+
+// lateReadOfLog gives up a read of a frame of the log, a full one or a delta, that goes on.
+func lateReadOfLog(t *testing.T, state getState) {
 	w := newExpireWorld(t, 0)
+	w.mark = 1000
+	if state == getFrame {
+		w.mark = 1003 // all of the page changes
+	}
 	id := w.pages()[0]
 	tx, err := w.begin()
 	require.NoError(t, err)
@@ -96,7 +107,7 @@ func TestLateReadOfLogKeepsItsSegment(t *testing.T) {
 	res, err := g.Step()
 	require.NoError(t, err)
 	require.NotNil(t, res.Pending)
-	require.Equal(t, getFrame, g.state)
+	require.Equal(t, state, g.state)
 	op := w.m.Queue()[0]
 	op.Start()
 	w.p.cache.loaded(newImage(id, img.version, img.data), true, r.Seq()) // else the checkpoint would share the read

@@ -378,7 +378,7 @@ func (o *Open) reserve() error {
 	p := o.p
 	var fulls []types.PageID
 	for _, id := range o.changed {
-		if e := p.log.ChangedEntry(p.gen.number, id, o.info.Recovery.Last); e.Kind == wal.KindFull {
+		if e := p.log.ChangedEntry(p.gen.number, id, o.info.Recovery.Last); e.Kind.Image() {
 			fulls = append(fulls, id)
 		}
 	}

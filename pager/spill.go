@@ -11,8 +11,8 @@ import (
 	"github.com/pawldb/pawl/types"
 )
 
-// MakeRoom is a machine that a gather begins with: while the transaction's pages take more memory than they may, it writes
-// those that were not used for longest to free blocks of the file. Nothing refers to those blocks until a commit does,
+// MakeRoom is a machine that a gather begins with: while the transaction's pages take more memory than they may, it lets go of what
+// they were made of, and then writes those that were not used for longest to free blocks of the file. Nothing refers to those blocks until a commit does,
 // so a rollback, and a crash, just leave them free. The commit then logs a reference in place of the image.
 //
 //	step           file                transaction        after a cut
@@ -57,7 +57,7 @@ const (
 func (m *MakeRoom) Start(tx *Tx) { *m = MakeRoom{tx: tx} }
 
 // NeedsRoom reports whether the transaction's pages take more memory than they may.
-func (tx *Tx) NeedsRoom() bool { return tx.bytes+tx.loaded > tx.p.dirtyMax() }
+func (tx *Tx) NeedsRoom() bool { return tx.inMemory() > tx.p.dirtyMax() }
 
 // dirtyMax is how much of the cache a transaction's own pages may take.
 func (p *Pager) dirtyMax() int64 { return max(p.cfg.CacheSize/2, int64(16*p.pageSize)) }
@@ -68,7 +68,10 @@ func (m *MakeRoom) Step() (types.IOResult[struct{}], error) {
 	for {
 		switch m.state {
 		case roomStart:
-			tx.p.dirty.Store(tx.bytes + tx.loaded)
+			if tx.NeedsRoom() {
+				tx.letGoBases()
+			}
+			tx.p.dirty.Store(tx.inMemory())
 			tx.charge()
 			if !tx.NeedsRoom() {
 				m.state = roomEnded
@@ -197,7 +200,7 @@ func (m *MakeRoom) written() {
 		}
 		tx.p.spilled.Add(uint64(len(w.ids)))
 	}
-	tx.p.dirty.Store(tx.bytes + tx.loaded)
+	tx.p.dirty.Store(tx.inMemory())
 	tx.charge()
 	m.writes = nil
 }

@@ -42,7 +42,7 @@ type Stats struct {
 
 	Writing        bool  // a transaction has the writer's turn
 	WritersWaiting int   // claims behind it
-	DirtyBytes     int64 // in memory, of that transaction's pages, as of its last MakeRoom; what is also on disk included
+	DirtyBytes     int64 // in memory, of that transaction's pages and what they were made of, as of its last MakeRoom; what is also on disk included
 	SpilledPages   uint64
 	OldestReader   types.Seq // of the commits that Readers see; Visible without one
 
@@ -137,16 +137,25 @@ func (p *Pager) Stats() Stats {
 	return s
 }
 
-// NeedsLog returns Stats.NeedsLog alone, for whoever decides after each commit whether a checkpoint is due. What readers of
-// older states keep of the log does not count: no checkpoint would free it.
-func (p *Pager) NeedsLog() int64 {
+// Backlog returns how much waits for a checkpoint, for whoever decides after each commit whether one is due, which it is from limit on:
+// the bytes of the log that it would make superfluous. Deltas make little log of many pages, so that their blocks, of which it may
+// be four times as many bytes, and the log's index, which may take a quarter of the cache, count too, as the part of limit that
+// they are of what they may be. What readers of older states keep does not count: no checkpoint would free it.
+func (p *Pager) Backlog(limit int64) int64 {
 	if !p.log.Began() {
 		return 0
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.log.Bytes(p.meta.Log)
+	index := float64(p.log.NewestIndexBytes()) / float64(max(p.cfg.CacheSize/backlogIndex, backlogIndexMin))
+	return max(p.log.Bytes(p.meta.Log), p.bytes(p.interval.blocks)/backlogBlocks, int64(index*float64(limit)))
 }
+
+const (
+	backlogBlocks   = 4
+	backlogIndex    = 4
+	backlogIndexMin = 1 << 20
+)
 
 // addReaders fills in what s says of readers. The caller holds p.mu.
 func (p *Pager) addReaders(s *Stats) {

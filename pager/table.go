@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/pawldb/pawl/types"
 )
 
@@ -19,6 +21,7 @@ type Image struct {
 	prev    atomic.Pointer[Image] // next older image of the page that is in the table
 	visited atomic.Uint32         // times used since a queue looked at it, at most visitedMax
 	checked atomic.Bool           // the page's owner has looked at what it holds
+	sum     atomic.Uint64         // XXH64 of data; 0: not computed yet
 
 	// guarded by cache.mu
 	older, newer *Image // neighbours in the queue
@@ -47,6 +50,16 @@ func (i *Image) ID() types.PageID { return i.id }
 
 // Version returns the commit that wrote the image.
 func (i *Image) Version() types.Seq { return i.version }
+
+// Sum returns the XXH64 of the image.
+func (i *Image) Sum() uint64 {
+	sum := i.sum.Load()
+	if sum == 0 {
+		sum = xxhash.Sum64(i.data)
+		i.sum.Store(sum)
+	}
+	return sum
+}
 
 // validAt reports whether the image is what a snapshot at s sees.
 func (i *Image) validAt(s types.Seq) bool {

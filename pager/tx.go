@@ -22,6 +22,7 @@ type Tx struct {
 	undo    []undoEntry
 	saves   []savepoint
 	epoch   int   // counts savepoints
+	bases   int   // that undo entries hold
 	bytes   int64 // of page data in memory that is on no disk
 	loaded  int64 // of spilled pages that are in memory again
 	held    int64 // of all that, what the cache's budget pays for
@@ -127,6 +128,9 @@ func (tx *Tx) mutable(d *dirtyPage) bool {
 func (tx *Tx) remember(id types.PageID, before *dirtyPage) {
 	if len(tx.saves) > 0 {
 		tx.undo = append(tx.undo, undoEntry{id, before})
+		if before != nil && before.base != nil {
+			tx.bases++
+		}
 	}
 }
 
@@ -137,7 +141,7 @@ func (tx *Tx) Edit(pg Page) []byte {
 	switch {
 	case d == nil:
 		tx.remember(pg.ID, nil)
-		d = &dirtyPage{data: slices.Clone(pg.Data), epoch: tx.epoch, known: pg.Image != nil && pg.Image.Checked()}
+		d = &dirtyPage{data: slices.Clone(pg.Data), base: pg.Image, epoch: tx.epoch, known: pg.Image != nil && pg.Image.Checked()}
 		setPageVersion(d.data, tx.seq)
 		tx.pages.set(pg.ID, d)
 		tx.bytes += int64(len(d.data))
@@ -145,7 +149,7 @@ func (tx *Tx) Edit(pg Page) []byte {
 		panic(invariant.Failf("pager: edit of page %d, freed %v, in memory %v", pg.ID, d.freed, d.data != nil))
 	case !tx.mutable(d):
 		tx.remember(pg.ID, d)
-		d = &dirtyPage{data: slices.Clone(d.data), epoch: tx.epoch, fresh: d.fresh, known: d.known}
+		d = &dirtyPage{data: slices.Clone(d.data), base: d.base, epoch: tx.epoch, fresh: d.fresh, known: d.known}
 		tx.pages.set(pg.ID, d)
 		tx.bytes += int64(len(d.data))
 	case d.run.Count > 0: // loaded after it was spilled: what lies there is no longer it
@@ -178,9 +182,25 @@ func (tx *Tx) pack(d *dirtyPage) {
 // packs reports whether d is older than all savepoints: packed, it has no epoch.
 func (tx *Tx) packs(d *dirtyPage) bool { return len(tx.saves) == 0 || d.epoch < tx.saves[0].epoch }
 
+// inMemory returns the bytes of the pages that are in memory, and of what they were made of.
+func (tx *Tx) inMemory() int64 {
+	return tx.bytes + tx.loaded + int64(tx.pages.based+tx.bases)*int64(tx.p.pageSize)
+}
+
+// letGoBases forgets what pages were made of, to have more memory for them: a commit logs them whole then.
+func (tx *Tx) letGoBases() {
+	tx.pages.letGoBases()
+	for _, u := range tx.undo {
+		if u.before != nil {
+			u.before.base = nil
+		}
+	}
+	tx.bases = 0
+}
+
 // charge makes the cache's budget pay for what the transaction has in memory. Small differences wait.
 func (tx *Tx) charge() {
-	now := tx.bytes + tx.loaded + tx.pages.bytes()
+	now := tx.inMemory() + tx.pages.bytes()
 	if delta := now - tx.held; delta > 16*int64(tx.p.pageSize) || delta < -16*int64(tx.p.pageSize) {
 		tx.p.cache.hold(delta)
 		tx.held = now
@@ -296,7 +316,7 @@ func (tx *Tx) save(depth int) savepoint {
 
 // recount adds up the bytes that are dirty in memory, savepoints' versions included.
 func (tx *Tx) recount() {
-	tx.bytes, tx.loaded = 0, 0
+	tx.bytes, tx.loaded, tx.bases = 0, 0, 0
 	count := func(d *dirtyPage) {
 		switch {
 		case d == nil || d.data == nil:
@@ -311,6 +331,9 @@ func (tx *Tx) recount() {
 	}
 	for _, u := range tx.undo {
 		count(u.before)
+		if u.before != nil && u.before.base != nil {
+			tx.bases++
+		}
 	}
 }
 

@@ -31,16 +31,17 @@ type pagerWorld struct {
 	p  *Pager
 	cs int64 // cache size
 
-	models  []testModel // by commit
-	now     testModel   // of the transaction under way
-	mark    uint64
-	acked   types.Seq
-	started types.Seq
-	info    OpenInfo
-	dead    bool  // closed, or failed for good
-	strict  bool  // no I/O fails: reads must succeed
-	held    int64 // MaxHeldBytes
-	clock   bool  // Config.Clock
+	models   []testModel // by commit
+	now      testModel   // of the transaction under way
+	mark     uint64
+	acked    types.Seq
+	started  types.Seq
+	info     OpenInfo
+	dead     bool  // closed, or failed for good
+	strict   bool  // no I/O fails: reads must succeed
+	held     int64 // MaxHeldBytes
+	pageSize int   // 0: testPageSize
+	clock    bool  // Config.Clock
 
 	next    func([]*io.Op) *io.Op // picks what completes next; nil: the oldest
 	between func() bool           // called before each of those; false abandons what waits
@@ -53,8 +54,12 @@ type pagerWorld struct {
 const testPageSize = 512
 
 func (w *pagerWorld) config() Config {
+	size := testPageSize
+	if w.pageSize > 0 {
+		size = w.pageSize
+	}
 	return Config{
-		IO: w.m, Path: "db", PageSize: testPageSize, CacheSize: w.cs, FileMode: 0o600, FirstSegment: 8192, Segment: 12288,
+		IO: w.m, Path: "db", PageSize: size, CacheSize: w.cs, FileMode: 0o600, FirstSegment: 8192, Segment: 12288,
 		MaxHeldBytes: w.held, Clock: w.clock,
 	}
 }
@@ -147,16 +152,23 @@ func (w *pagerWorld) begin() (*Tx, error) {
 	return tx, err
 }
 
-// fill writes content into a page's body, with a gap.
+// fillPage writes content into a page's body, with a gap. Most changes are small, so that commits log them as deltas.
 func fillPage(data []byte, mark uint64) {
 	le := binary.LittleEndian
 	le.PutUint64(data[PageHeaderSize:], mark)
+	seed := mark
+	if mark%4 > 0 {
+		seed = 0
+	}
 	for i := PageHeaderSize + 8; i < 200; i++ {
-		data[i] = byte(mark*31 + uint64(i))
+		data[i] = byte(seed*31 + uint64(i))
 	}
 	clear(data[200:300])
 	for i := 300; i < len(data); i++ {
-		data[i] = byte(mark*17 + uint64(i))
+		data[i] = byte(seed*17 + uint64(i))
+	}
+	for i := range 20 {
+		data[80+i], data[400+i] = byte(mark*7+uint64(i)), byte(mark*3+uint64(i))
 	}
 	SetGap(data, 200, 300)
 }

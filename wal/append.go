@@ -28,15 +28,23 @@ func (l *Log) Queue(c *Commit, r *Reservation, full bool) error {
 	case r.log != l || r.bytes < c.Size():
 		panic(invariant.Failf("wal: commit %d of %d bytes queued with %d reserved", c.seq, c.Size(), r.bytes))
 	}
+	l.entries = l.entries[:0]
+	for i := range c.frames {
+		if f := &c.frames[i]; f.header.kind.Image() {
+			e := indexEntry{page: f.header.page, version: c.seq, kind: f.header.kind, length: uint32(f.header.size())}
+			if l.follow(&e); e.deltas > DeltasMax {
+				panic(invariant.Failf("wal: commit %d has delta %d in a row of page %d", c.seq, e.deltas, e.page))
+			}
+			l.entries = append(l.entries, e)
+		}
+	}
 	c.reservation, c.full = r.bytes, full
 	r.log, r.bytes = nil, 0
 	l.queued, l.record = c.seq, c.record
 
 	y := l.index.top()
-	for i := range c.frames {
-		if f := &c.frames[i]; f.full {
-			y.add(indexEntry{page: f.header.page, version: c.seq, kind: KindFull, length: uint32(f.header.size())})
-		}
+	for _, e := range l.entries {
+		y.add(e)
 	}
 	y.addLists(&c.lists)
 	l.weigh()
@@ -50,12 +58,12 @@ func (l *Log) Queue(c *Commit, r *Reservation, full bool) error {
 	return nil
 }
 
-// setPositions tells the index where the full frames of a laid-out commit lie. The caller holds the lock.
+// setPositions tells the index where the images and deltas of a laid-out commit lie. The caller holds the lock.
 func (l *Log) setPositions(c *Commit, at []Position) {
 	n := 0
 	for i := range c.frames {
 		f := &c.frames[i]
-		if !f.full {
+		if !f.header.kind.Image() {
 			continue
 		}
 		e := l.indexed(f.header.page, c.seq)
@@ -64,10 +72,10 @@ func (l *Log) setPositions(c *Commit, at []Position) {
 	}
 }
 
-// setWritten tells the index that the full frames of a commit can be read. The caller holds the lock.
+// setWritten tells the index that the images and deltas of a commit can be read. The caller holds the lock.
 func (l *Log) setWritten(c *Commit) {
 	for i := range c.frames {
-		if f := &c.frames[i]; f.full {
+		if f := &c.frames[i]; f.header.kind.Image() {
 			l.indexed(f.header.page, c.seq).written = true
 		}
 	}

@@ -84,7 +84,7 @@
 //     behind that header. A link wins over whatever lies at P: S was abandoned there. Two such headers are damage.
 //     b. Else, if a valid group starts at P (group.go says when), and all of its pieces are there, it is accepted:
 //     its frames above X go to the index, P := the first log block behind its end, C := its chain. A meta write
-//     above W is as in 2.
+//     above W is as in 2. More than DeltasMax deltas of a page in a row are damage.
 //     c. Else the log ends at P.
 //  4. Look ahead, so that neither rot nor a lost write is taken for a tear. Group headers are searched at every log block
 //     of S from P on, and of every segment that was not followed. One that is valid alone proves damage if its durable

@@ -38,11 +38,11 @@ import (
 //	delta       0  8  base version     the version that it changes; the page's version just before this one
 //	            8  8  base checksum    XXH64 of that image
 //	           16  8  result checksum  XXH64 of the image with the changes
-//	           24     ranges: 4 offset, 4 length, then the bytes; ascending, not touching, padded to 8 each
+//	           24     ranges: 2 offset, 2 length, then the bytes; ascending, not touching, within the page
 //	            Ordered by version, not by position. The base is the page's newest version below this one, in the
 //	            log or in the generation's map; both checksums are checked at the rebuild. The first frame in a
-//	            page's life is full or a reference; at most 8 deltas, or a page's worth of bytes, follow one
-//	            another. Format version 1 has none: a reader of version 1 that meets one reports ErrVersion.
+//	            page's life is full or a reference; at most 8 deltas (DeltasMax), with a page's worth of bytes,
+//	            follow one another.
 //
 //	reference   entries of 32 bytes: what the commit wrote straight to the database file
 //	            0  8  page
@@ -88,6 +88,9 @@ const (
 	KindFreed     Kind = 4
 	kindCommit    Kind = 5
 )
+
+// Image reports whether a frame of the kind leads to a page's image by itself, or on top of an older one.
+func (k Kind) Image() bool { return k == KindFull || k == KindDelta }
 
 // Fails to compile unless the last field ends exactly at the header's end.
 var _ [0]struct{} = [frameHeaderSize - (frameChecksumOff + 8)]struct{}{}
@@ -168,21 +171,22 @@ func frameSum(d *xxhash.Digest, pos Position, header []byte, parts ...[]byte) ui
 type frame struct {
 	header frameHeader
 	head   [fullHeaderSize]byte // of a full frame
-	full   bool
-	lower  []byte // of a full image: before the gap; of others the whole payload
-	upper  []byte // of a full image: behind the gap
+	lower  []byte               // of a full image: before the gap; of others the whole payload
+	upper  []byte               // of a full image: behind the gap
 }
 
-// Commit is one transaction's frames. Fill it with Full, Reference, Freed and then Record, then hand it to Log.Queue.
+// Commit is one transaction's frames. Fill it with Full, Delta, Reference, Freed and then Record, then hand it to Log.Queue.
 // It is for one goroutine until it is queued.
 type Commit struct {
 	// Tag is the pager's. The log keeps it until it has told the Observer that the commit is written.
 	Tag any
 
-	seq    types.Seq
-	frames []frame
-	bytes  int64 // of all frames
-	record []byte
+	seq        types.Seq
+	frames     []frame
+	bytes      int64 // of all frames
+	record     []byte
+	deltas     []byte // memory for payloads of delta frames, which are slices of it, or of what was here before
+	deltaBytes int
 
 	lists lists // staged references and freed runs, in frames of referencesPerFrame and freedPerFrame
 
@@ -203,7 +207,7 @@ func (c *Commit) Full(page types.PageID, image []byte, gapStart, gapEnd int) {
 	if page == 0 || gapStart < 0 || gapStart > gapEnd || gapEnd > len(image) {
 		panic(invariant.Failf("wal: full frame of page %d with gap %d-%d of %d", page, gapStart, gapEnd, len(image)))
 	}
-	f := frame{full: true, lower: image[:gapStart], upper: image[gapEnd:]}
+	f := frame{lower: image[:gapStart], upper: image[gapEnd:]}
 	binary.LittleEndian.PutUint32(f.head[fullGapStartOff:], uint32(gapStart))
 	binary.LittleEndian.PutUint32(f.head[fullGapEndOff:], uint32(gapEnd))
 	f.header = frameHeader{
@@ -282,7 +286,7 @@ func (c *Commit) Size() int64 { return alignUp(groupHeaderSize+c.bytes, LogBlock
 
 // parts returns the staged payload in parts; those of other kinds than full are in the first.
 func (f *frame) parts() (a, b, c []byte) {
-	if f.full {
+	if f.header.kind == KindFull {
 		return f.head[:], f.lower, f.upper
 	}
 	return f.lower, nil, nil

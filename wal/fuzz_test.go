@@ -72,6 +72,10 @@ func FuzzGroup(f *testing.F) {
 	}
 	image := append([]byte{16, 0, 0, 0, 200, 1, 0, 0}, make([]byte, 16+testPage-456)...)
 	add(KindFull, 3, image)
+	delta := binary.LittleEndian.AppendUint64(nil, 3)
+	delta = append(delta, make([]byte, 16)...)
+	delta = append(delta, 10, 0, 2, 0, 1, 2, 250, 1, 6, 0, 1, 2, 3, 4, 5, 6)
+	add(KindDelta, 5, delta)
 	reference := make([]byte, referenceEntrySize)
 	reference[0], reference[8], reference[13] = 4, 20, 1
 	add(KindReference, 0, reference)
@@ -111,7 +115,7 @@ func FuzzGroup(f *testing.F) {
 			require.GreaterOrEqual(t, e.version, last)
 			require.Less(t, e.version, p.next)
 			last = e.version
-			if e.kind == KindFull {
+			if e.kind.Image() {
 				require.LessOrEqual(t, int(e.length), len(group))
 				require.GreaterOrEqual(t, int64(e.c), pos.Offset)
 			}

@@ -12,11 +12,11 @@ import (
 type Entry struct {
 	Page    types.PageID
 	Version types.Seq
-	Kind    Kind // KindFull, KindReference or KindFreed
-	Written bool // a full frame can be read back; until then its image must be in memory
+	Kind    Kind // KindFull, KindDelta, KindReference or KindFreed
+	Written bool // a full frame or a delta can be read back; until then its image must be in memory
 
-	Pos    Position  // of a full frame
-	Length uint32    // bytes of a full frame in the log, header included
+	Pos    Position  // of a full frame or a delta
+	Length uint32    // bytes of a full frame or a delta in the log, header included
 	Run    types.Run // of a reference
 	Sum    uint64    // of a reference: XXH64 of the run
 }
@@ -25,11 +25,14 @@ type Entry struct {
 type indexEntry struct {
 	page    types.PageID
 	version types.Seq
-	a, b, c uint64 // full: epoch, serial, offset; reference: packed run, checksum, -
+	a, b, c uint64 // full, delta: epoch, serial, offset; reference: packed run, checksum, -
 	length  uint32
 	older   int32 // the page's entry before in the same layer; -1: none
 	kind    Kind
 	written bool
+
+	deltas     uint8  // how many it is rebuilt of
+	deltaBytes uint32 // of their frames
 }
 
 // layer holds what the commits between two generations did. It starts behind the commit that its generation covers.
@@ -123,7 +126,7 @@ func (y *layer) each(s types.Seq, visit func(indexEntry)) {
 func (i *indexEntry) public() Entry {
 	e := Entry{Page: i.page, Version: i.version, Kind: i.kind, Written: i.written, Length: i.length}
 	switch i.kind {
-	case KindFull:
+	case KindFull, KindDelta:
 		e.Pos = Position{Epoch: i.a, Serial: i.b, Offset: int64(i.c)}
 	case KindReference:
 		e.Run, e.Sum = types.UnpackRun(i.a), i.b
@@ -152,10 +155,14 @@ func (l *Log) weigh() {
 		n += y.bytes()
 	}
 	l.indexBytes.Store(n)
+	l.newestBytes.Store(l.index.top().bytes())
 }
 
 // IndexBytes returns about how much memory the index of frames takes, in bytes.
 func (l *Log) IndexBytes() int64 { return l.indexBytes.Load() }
+
+// NewestIndexBytes returns that of the layer that new commits go to: what the next checkpoint can make superfluous.
+func (l *Log) NewestIndexBytes() int64 { return l.newestBytes.Load() }
 
 // top returns the layer that new commits go to.
 func (x *index) top() *layer { return x.layers[len(x.layers)-1] }
@@ -278,7 +285,7 @@ func (l *Log) Above(x types.Seq) (above []Entry, images []types.PageID) {
 		if newest, _ := y.lookup(e.page, ^types.Seq(0)); newest.version == e.version {
 			above = append(above, p)
 		}
-		if p.Kind == KindFull {
+		if p.Kind.Image() {
 			images = append(images, p.Page)
 		}
 	}

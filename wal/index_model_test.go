@@ -41,7 +41,7 @@ func (y *modelLayer) all(low, s types.Seq) []Entry {
 // images returns the pages with an image above low and at or below s, ascending.
 func (y *modelLayer) images(low, s types.Seq) (pages []types.PageID) {
 	for _, e := range y.entries {
-		if e.Kind == KindFull && e.Version > low && e.Version <= s {
+		if e.Kind.Image() && e.Version > low && e.Version <= s {
 			pages = append(pages, e.Page)
 		}
 	}
@@ -71,6 +71,22 @@ type indexModel struct {
 	splits []types.Seq // what each layer but the first was split at
 }
 
+// row returns how many deltas the newest version of a page is rebuilt of, as far as the layers know.
+func (x *indexModel) row(page types.PageID) (n int) {
+	for i := range x.layers {
+		for _, e := range x.layers[i].entries {
+			switch {
+			case e.Page != page:
+			case e.Kind == KindDelta:
+				n++
+			default:
+				n = 0
+			}
+		}
+	}
+	return n
+}
+
 func (x *indexModel) top() *modelLayer { return &x.layers[len(x.layers)-1] }
 
 // commit adds one: frames, references and freed runs of a few pages, or long lists now and then.
@@ -89,6 +105,11 @@ func (x *indexModel) commit(pages int) {
 		}
 		taken[page] = true
 		e := indexEntry{page: page, version: x.seq, kind: KindFull, written: true, length: 64, a: 1, b: 2, c: x.rng.Uint64N(1 << 40)}
+		if count, _ := x.log.Deltas(page); count < DeltasMax && x.rng.IntN(2) == 0 {
+			e.kind = KindDelta
+			x.log.follow(&e)
+			require.Equal(x.t, x.row(page)+1, int(e.deltas))
+		}
 		add(e)
 		x.log.index.top().add(e)
 	}

@@ -30,7 +30,7 @@ type layout struct {
 	length int64      // of the pieces so far, without header blocks
 	offset int64      // where the next byte goes
 	place  int        // of the segment that it goes to
-	at     []Position // of the full frames of the commit being laid out
+	at     []Position // of the images and deltas of the commit being laid out
 }
 
 // begunSegment is a segment that the group goes on in, or starts in: its header is complete once its piece is.
@@ -200,7 +200,7 @@ func (g *layout) commit(c *Commit) {
 		f.header.encode(header)
 		binary.LittleEndian.PutUint64(header[frameChecksumOff:], frameSum(&l.digest, pos, header, a, b, d))
 		g.append(header)
-		if f.full {
+		if f.header.kind.Image() {
 			g.at = append(g.at, pos)
 		}
 		g.append(a)

@@ -108,14 +108,16 @@ type Log struct {
 	reserved    int64   // bytes reserved for commits that are not laid out yet
 	spare       int64   // bytes kept for a transaction that frees space
 
-	index      index
-	indexBytes atomic.Int64 // of memory
-	flush      flush
-	leader     *Wait // steps the flush
-	waiters    waitList
-	resize     types.Turn // the file's length
-	digest     xxhash.Digest
-	stats      Stats
+	entries     []indexEntry // of the commit that is being queued
+	index       index
+	indexBytes  atomic.Int64 // of memory
+	newestBytes atomic.Int64 // of the newest layer
+	flush       flush
+	leader      *Wait // steps the flush
+	waiters     waitList
+	resize      types.Turn // the file's length
+	digest      xxhash.Digest
+	stats       Stats
 }
 
 // end is a place where the chain may go on.

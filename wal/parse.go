@@ -25,7 +25,7 @@ type groupParser struct {
 	open    bool   // a commit has begun and its record has not come
 	freed   uint64
 
-	entries []indexEntry // of whole commits, and full frames of an open one
+	entries []indexEntry // of whole commits, and images and deltas of an open one
 	bulks   []*lists     // of whole commits
 	lists   *lists       // of the open commit
 	spans   []seqSpan    // which commits each piece's segment holds
@@ -118,10 +118,17 @@ func (p *groupParser) payload(pos Position, h frameHeader, b []byte) {
 			p.fail(pos.Offset, "full frame out of range")
 			return
 		}
-		p.entries = append(p.entries, indexEntry{
-			page: h.page, version: h.version, kind: KindFull, written: true, length: uint32(h.size()),
-			a: pos.Epoch, b: pos.Serial, c: uint64(pos.Offset),
-		})
+		p.image(pos, h)
+	case KindDelta:
+		problem := deltaProblem(b, h.version, p.pageSize)
+		if h.page == 0 {
+			problem = "delta frame of no page"
+		}
+		if problem != "" {
+			p.fail(pos.Offset, problem)
+			return
+		}
+		p.image(pos, h)
 	case KindReference:
 		if h.page != 0 || len(b) == 0 || len(b)%referenceEntrySize != 0 {
 			p.fail(pos.Offset, "reference frame out of range")
@@ -167,6 +174,14 @@ func (p *groupParser) payload(pos Position, h frameHeader, b []byte) {
 	default:
 		p.fail(pos.Offset, "unknown kind of frame")
 	}
+}
+
+// image takes a full frame or a delta.
+func (p *groupParser) image(pos Position, h frameHeader) {
+	p.entries = append(p.entries, indexEntry{
+		page: h.page, version: h.version, kind: h.kind, written: true, length: uint32(h.size()),
+		a: pos.Epoch, b: pos.Serial, c: uint64(pos.Offset),
+	})
 }
 
 // valid reports whether the chain value is right: whether these are the bytes that were written.

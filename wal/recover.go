@@ -482,10 +482,16 @@ func (m *Recover) accept() error {
 	if h.durable > m.last {
 		return l.corruptf(h.offset, "group says that commit %d was durable, the log has come to %d", h.durable, m.last)
 	}
+	y := l.index.layers[0]
+	y.bulks = append(y.bulks, m.parser.bulks...)
 	for _, e := range m.parser.entries {
-		l.index.layers[0].add(e)
+		l.follow(&e)
+		if e.deltas > DeltasMax {
+			detail := fmt.Sprintf("more than %d deltas in a row", DeltasMax)
+			return &types.CorruptError{File: l.name, Offset: int64(e.c), Page: e.page, Detail: detail}
+		}
+		y.add(e)
 	}
-	l.index.layers[0].bulks = append(l.index.layers[0].bulks, m.parser.bulks...)
 	l.weigh()
 	m.spans = append(m.spans, m.parser.spans...)
 	m.last = h.first + types.Seq(h.commits) - 1

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pawldb/pawl/io"
@@ -183,12 +184,28 @@ func testImage(p types.PageID, s uint64) []byte {
 	binary.LittleEndian.PutUint64(b, uint64(p))
 	binary.LittleEndian.PutUint64(b[8:], s)
 	for i := 16; i < 200; i++ {
-		b[i] = byte(s*7 + uint64(p)*13 + uint64(i))
+		b[i] = byte(uint64(p)*13 + uint64(i))
 	}
 	for i := 300; i < testPage; i++ {
-		b[i] = byte(s*3 + uint64(p)*5 + uint64(i))
+		b[i] = byte(uint64(p)*5 + uint64(i))
+	}
+	for i := range 20 { // what a small change leaves: in the header, somewhere before the gap, and behind it
+		b[50+i], b[400+i] = byte(s*7+uint64(i)), byte(s*3+uint64(i))
 	}
 	return b
+}
+
+// delta stages the change of a page as a delta, if it is one that is logged so and there is something to base it on.
+func (w *logWorld) delta(c *Commit, p types.PageID, before uint64, image []byte) bool {
+	if count, _ := w.log.Deltas(p); p < 3 || before == 0 || count == DeltasMax {
+		return false
+	}
+	base := testImage(p, before)
+	ranges, ok := Diff(nil, base, image, testPage)
+	if ok {
+		c.Delta(p, types.Seq(before), ranges, xxhash.Sum64(base), xxhash.Sum64(image))
+	}
+	return ok
 }
 
 // commit queues a commit of the given pages and waits for it unless it is only to be queued.
@@ -198,7 +215,9 @@ func (w *logWorld) commit(full, wait bool, pages ...types.PageID) error {
 	c := NewCommit(seq)
 	state := w.states[seq-1]
 	for _, p := range pages {
-		c.Full(p, testImage(p, uint64(seq)), 200, 300)
+		if image, before := testImage(p, uint64(seq)), state[p-1]; !w.delta(c, p, before, image) {
+			c.Full(p, image, 200, 300)
+		}
 		state[p-1] = uint64(seq)
 	}
 	c.Reference(100, types.Run{First: types.Block(seq) * 10, Count: 3}, uint64(seq))
@@ -334,7 +353,7 @@ func (w *logWorld) verify(got Recovery, states [][4]uint64, acked, started types
 		if uint64(e.Version) != want {
 			return fmt.Errorf("page %d has version %d, want %d", p, e.Version, want)
 		}
-		image, err := w.readFrame(e)
+		image, err := w.readFrame(e, states)
 		if err != nil {
 			return err
 		}
@@ -345,8 +364,8 @@ func (w *logWorld) verify(got Recovery, states [][4]uint64, acked, started types
 	return nil
 }
 
-// readFrame reads a full frame back.
-func (w *logWorld) readFrame(e Entry) ([]byte, error) {
+// readFrame reads a full frame back, or rebuilds an image of a delta on top of the one before, which the model has if the log does not.
+func (w *logWorld) readFrame(e Entry, states [][4]uint64) ([]byte, error) {
 	f, offset, n, ok := w.log.Locate(e)
 	if !ok {
 		return nil, ErrMoved
@@ -358,7 +377,20 @@ func (w *logWorld) readFrame(e Entry) ([]byte, error) {
 	if c.Err() != nil {
 		return nil, c.Err()
 	}
-	return image, w.log.Decode(e, raw, image)
+	if e.Kind == KindFull {
+		return image, w.log.Decode(e, raw, image)
+	}
+	before := states[e.Version-1][e.Page-1]
+	if older, ok := w.log.Lookup(e.Page, e.Version-1, w.gen); !ok {
+		image = testImage(e.Page, before)
+	} else {
+		var err error
+		if image, err = w.readFrame(older, states); err != nil {
+			return nil, err
+		}
+	}
+	_, err := w.log.Apply(e, raw, image, types.Seq(before), xxhash.Sum64(image))
+	return image, err
 }
 
 // script is a sequence of steps; each returns the error of its operation, which may have been injected.

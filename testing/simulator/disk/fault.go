@@ -8,6 +8,12 @@ import (
 	"github.com/pawldb/pawl/testing/simulator/plan"
 )
 
+// Stuck reports whether an I/O that is under way has met a fault that holds it there, until it is cancelled or its time is over.
+func (d *Disk) Stuck(op *io.Op) bool {
+	_, stuck := d.stuck[op]
+	return stuck
+}
+
 // Step lets something happen to the op of the queue: it ends, as its faults say, or gets on. It returns the fault that has
 // happened, if any.
 func (d *Disk) Step(op *io.Op) plan.FaultKind {

@@ -172,6 +172,16 @@ func run(kind plan.OpKind, bucket, from, n, size int) (ops []plan.Op) {
 	return ops
 }
 
+// often gets each third key again and again, so that the cache keeps its page and lets go of others.
+func often(bucket, from, to int) (ops []plan.Op) {
+	for key := from; key < to; key += 3 {
+		for range 4 {
+			ops = append(ops, one(plan.Get, bucket, key, 0, 0)...)
+		}
+	}
+	return ops
+}
+
 // every does the same with each n-th key.
 func every(n int, kind plan.OpKind, bucket, from, to int) (ops []plan.Op) {
 	for key := from; key < to; key += n {

@@ -95,6 +95,14 @@ func reads() []Workload {
 		workload("get of cold pages", before(tall), era(read(one(plan.Get, 0, 50, 0, 0), one(plan.Has, 1, 7, 0, 0), one(plan.Get, 0, 9999, 0, 0),
 			one(plan.GetNow, 0, 20, 0, 0)))),
 		merges(workload("get of pages in the log", before(), era(tall, read(one(plan.Get, 0, 50, 0, 0), one(plan.GetMany, 0, 3, 12, 0))))),
+		wide(workload("a read of a delta that is given up, while its segment is used again",
+			before(write(create(1), puts(1, 0, 300, inWide), create(2), puts(2, 0, 2, inWide))),
+			with(era(write(puts(2, 5, 1, 30)), read(often(1, 0, 300)), read(one(plan.Get, 2, 0, 0, 0)), write(puts(0, 100, 40, inWide)),
+				checkpoint(complete), write(puts(0, 200, 140, inWide)), checkpoint(complete), write(puts(0, 400, 30, inWide))), func(e *plan.Era) {
+				e.Acts = []plan.Act{{Wait: 103, Kind: plan.AbandonLate}} // the one for the delta
+				e.Faults = []plan.Fault{{IO: 0, Kind: plan.Stuck, Of: "log read", Arg: 1}}
+				e.Quiet = true // it is long, and each point of it is one of others too
+			}))),
 		workload("scan", before(tall), era(read(one(plan.Scan, 0, 0, 40, 0), one(plan.ScanBack, 0, 90, 40, 0), one(plan.Scan, 1, 20, 15, 0)))),
 		workload("ends of a bucket", before(tall), era(read(one(plan.First, 0, 0, 0, 0), one(plan.Last, 1, 0, 0, 0)))),
 		merges(workload("many keys at a time", before(tall), era(read(one(plan.GetMany, 0, 5, 16, 0), one(plan.GetMany, 1, 35, 9, 0))))),

@@ -109,13 +109,14 @@ func (w *World) step() {
 	}
 }
 
-// inOrder lets the first one of those who can get on; if there is none, the oldest I/O ends.
+// inOrder lets the first one of those who can get on; if there is none, the oldest I/O ends, unless it is stuck and another one is not.
 func (w *World) inOrder(able []*actor, queue []*io.Op) {
 	switch {
 	case len(able) > 0:
 		w.run(able[0])
 	case len(queue) > 0:
-		w.ends(queue[0])
+		oldest := max(slices.IndexFunc(queue, func(op *io.Op) bool { return !w.disk.Stuck(op) }), 0)
+		w.ends(queue[oldest])
 	default:
 		w.stall()
 	}
