@@ -57,7 +57,10 @@ func (a *Async) Poll() int { return a.db.io.Poll() }
 
 // Begin is DB.Begin. Of a read transaction it ends with the first Step.
 func (a *Async) Begin(writable bool) *Op[*Tx] {
-	return newOp(a.db, "begin", &beginOp{db: a.db, ctx: context.Background(), writable: writable})
+	if writable {
+		return newOp(a.db, "begin", newBeginWrite(a.db, context.Background()))
+	}
+	return newOp(a.db, "begin", &beginOp{db: a.db, ctx: context.Background()})
 }
 
 // Commit is Tx.Commit. The transaction ends with the first Step. Abort rolls it back; once the log has the commit, which is when

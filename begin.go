@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/pawldb/pawl/btree"
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/pager"
@@ -30,7 +29,18 @@ func (db *DB) beginRead(ctx context.Context) (*Tx, error) {
 
 // beginWrite waits for the writer's turn.
 func (db *DB) beginWrite(ctx context.Context) (*Tx, error) {
-	return run(ctx, db, "begin", &beginOp{db: db, ctx: ctx, writable: true})
+	return run(ctx, db, "begin", newBeginWrite(db, ctx))
+}
+
+// newBeginWrite returns the machine that begins a write transaction, in one piece of memory with that.
+func newBeginWrite(db *DB, ctx context.Context) *beginOp {
+	made := new(struct {
+		beginOp
+		tx Tx
+		w  writeTx
+	})
+	made.beginOp = beginOp{db: db, ctx: ctx, writable: true, tx: &made.tx, w: &made.w}
+	return &made.beginOp
 }
 
 type beginState uint8
@@ -54,7 +64,11 @@ type beginOp struct {
 	state beginState
 	began int64 // stall
 	stall types.StateMachine[CheckpointResult]
-	turn  types.StateMachine[*pager.Tx]
+	pages pager.Begin
+	turn  types.StateMachine[*pager.Tx] // pages
+
+	tx *Tx      // memory for the transaction, if it is a write transaction
+	w  *writeTx // likewise
 }
 
 func (*beginOp) tolerates() {}
@@ -133,18 +147,19 @@ func (b *beginOp) stalled(err error) {
 
 // await goes on to the writer's turn.
 func (b *beginOp) await() {
-	turn := new(pager.Begin)
-	turn.Start(b.db.p)
-	b.turn = types.NewStateMachine[*pager.Tx](turn)
+	b.pages.StartIn(b.db.p, &b.w.pages)
+	b.turn = types.NewStateMachine[*pager.Tx](&b.pages)
 	b.state = beginTurn
 }
 
 // begun makes the transaction.
 func (b *beginOp) begun(ptx *pager.Tx) (types.IOResult[*Tx], error) {
 	db := b.db
-	w := &writeTx{tx: ptx, w: btree.NewWriter(ptx), durability: db.opts.Durability, seq: uint64(ptx.Seq())}
+	tx, w := b.tx, b.w
+	w.tree.Start(ptx, db.memory.Swap(nil))
+	w.tx, w.w, w.durability, w.seq = ptx, &w.tree, db.opts.Durability, uint64(ptx.Seq())
 	w.began = db.io.Now()
-	tx := &Tx{db: db, ctx: b.ctx, w: w}
+	tx.db, tx.ctx, tx.w = db, b.ctx, w
 	tx.root.tx = tx
 	db.writer.Store(tx)
 	if db.closing.Load() {

@@ -11,7 +11,7 @@ import (
 func TestBeginBehindClose(t *testing.T) {
 	db, err := OpenMemory(nil)
 	require.NoError(t, err)
-	b := &beginOp{db: db, ctx: context.Background(), writable: true}
+	b := newBeginWrite(db, context.Background())
 	require.NoError(t, b.mayWrite())
 	require.NoError(t, db.Close())
 	b.await()

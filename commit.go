@@ -14,42 +14,50 @@ func (tx *Tx) commit() error {
 	return err
 }
 
+// commitManaged is commit for the one who manages the transaction, once.
+func (tx *Tx) commitManaged() error {
+	o := &tx.w.commitOp
+	o.tx = tx
+	_, err := run(tx.ctx, tx.db, "commit", o)
+	return err
+}
+
 // commitOp is the machine of Commit. It ends the transaction, whatever comes of it, with its first step.
 type commitOp struct {
 	tx    *Tx
 	asked bool // by a caller, who must not end a managed transaction
 
-	c     *pager.Commit // nil before the first step
+	c     pager.Commit
+	begun bool
 	began int64
 }
 
 // Step goes on with the commit.
 func (o *commitOp) Step() (types.IOResult[struct{}], error) {
-	if o.c == nil {
+	if !o.begun {
 		if o.asked && o.tx.managed {
 			return types.Fail[struct{}](ErrTxManaged)
 		}
-		c, err := o.tx.beginCommit()
-		if err != nil {
+		if err := o.tx.beginCommit(&o.c); err != nil {
 			return types.Fail[struct{}](err)
 		}
-		o.c, o.began = c, o.tx.db.commitClock()
+		o.begun, o.began = true, o.tx.db.commitClock()
 	}
 	res, err := o.c.Step()
 	if err != nil || res.Pending == nil {
-		err = o.tx.committed(o.c, o.began, err)
+		err = o.tx.committed(&o.c, o.began, err)
 	}
 	return res, err
 }
 
 // Queued reports whether the commit is with the log.
-func (o *commitOp) Queued() bool { return o.c != nil && o.c.Queued() }
+func (o *commitOp) Queued() bool { return o.begun && o.c.Queued() }
 
 // Abort rolls the transaction back, or, if the log has the commit, no longer waits for it: it goes on with whoever waits for
 // the log next, the background work at the latest.
 func (o *commitOp) Abort(cause error) error {
 	db := o.tx.db
-	err := o.tx.committed(o.c, o.began, o.c.Abort(cause))
+	err := o.tx.committed(&o.c, o.began, o.c.Abort(cause))
 	if o.Queued() {
 		db.abandoned.Store(true)
 		if o.tx.w.durability == Relaxed {
@@ -61,30 +69,30 @@ func (o *commitOp) Abort(cause error) error {
 }
 
 // beginCommit checks that the transaction can be committed, and readies the machine.
-func (tx *Tx) beginCommit() (*pager.Commit, error) {
+func (tx *Tx) beginCommit(c *pager.Commit) error {
 	if err := tx.open(); err != nil {
-		return nil, err
+		return err
 	}
 	if tx.w == nil {
-		return nil, ErrTxReadOnly
+		return ErrTxReadOnly
 	}
 	tx.verify() // before anything of it is stored
 	if !tx.w.busy.CompareAndSwap(false, true) {
-		return nil, ErrTxBusy
+		return ErrTxBusy
 	}
 	if err := tx.Err(); err != nil {
 		tx.finish()
 		tx.w.busy.Store(false)
-		return nil, fmt.Errorf("not committed: %w", err)
+		return fmt.Errorf("not committed: %w", err)
 	}
 	tx.state.Add(txClosed)
 	if len(tx.w.saves) > 0 {
 		tx.keep(tx.w.saves[0].at)
 		tx.w.saves = nil
 	}
-	c := new(pager.Commit)
+	tx.db.memory.Store(tx.w.w.Leave()) // nobody else has the transaction any more
 	c.Start(tx.w.tx, tx.w.durability == Relaxed)
-	return c, nil
+	return nil
 }
 
 // commitClock returns the time, if an event is to tell how long a commit took.

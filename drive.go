@@ -33,11 +33,15 @@ type Waiting struct {
 
 // waitList is all operations that wait.
 type waitList struct {
-	mu   sync.Mutex
-	list map[*waitEntry]struct{}
+	mu             sync.Mutex
+	oldest, newest *waitEntry
 }
 
+// waitEntry is one of them, and lies in its operation.
 type waitEntry struct {
+	older, newer *waitEntry
+	listed       bool
+
 	what    string
 	machine any // of the operation; for those who look from outside at what waits, as the simulator does
 	since   int64
@@ -51,39 +55,48 @@ func (w *waitEntry) idle() bool {
 	return w.what == backgroundName && (w.on == idleReason || w.kind == io.KindTimer)
 }
 
-// enter notes that an operation has to wait.
-func (l *waitList) enter(what string, machine any, now int64) *waitEntry {
-	w := &waitEntry{what: what, machine: machine, since: now}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.list == nil {
-		l.list = map[*waitEntry]struct{}{}
-	}
-	l.list[w] = struct{}{}
-	return w
-}
-
-// on notes what it waits for.
+// on notes that an operation has to wait, and for what.
 func (l *waitList) on(w *waitEntry, c *io.Completion) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w.pending, w.kind, w.on = c, c.Kind(), c.Reason()
+	if w.listed {
+		return
+	}
+	w.older, w.listed = l.newest, true
+	if l.newest == nil {
+		l.oldest = w
+	} else {
+		l.newest.newer = w
+	}
+	l.newest = w
 }
 
 // leave notes that it is over.
 func (l *waitList) leave(w *waitEntry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.list, w)
+	if w.older == nil {
+		l.oldest = w.newer
+	} else {
+		w.older.newer = w.newer
+	}
+	if w.newer == nil {
+		l.newest = w.older
+	} else {
+		w.newer.older = w.older
+	}
+	*w = waitEntry{}
 }
 
-// Waiting returns every operation of the database that waits for I/O or for another operation.
+// Waiting returns every operation of the database that waits for I/O or for another operation, in the order in which they first
+// had to.
 func (db *DB) Waiting() []Waiting {
 	now := db.io.Now()
 	db.waits.mu.Lock()
 	defer db.waits.mu.Unlock()
 	var all []Waiting
-	for w := range db.waits.list {
+	for w := db.waits.oldest; w != nil; w = w.newer {
 		if w.idle() {
 			continue
 		}

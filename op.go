@@ -25,7 +25,7 @@ type Op[T any] struct {
 	what    string
 	m       types.Stepper[T]
 	pending *io.Completion
-	listed  *waitEntry // in DB.Waiting
+	wait    waitEntry // in DB.Waiting, while pending
 	begun   bool
 	ended   bool
 }
@@ -77,18 +77,17 @@ func (o *Op[T]) note(pending *io.Completion, err error) {
 		o.end()
 		return
 	}
-	if o.listed == nil {
-		o.listed = o.db.waits.enter(o.what, o.m, o.db.io.Now())
+	if !o.wait.listed {
+		o.wait.what, o.wait.machine, o.wait.since = o.what, o.m, o.db.io.Now()
 	}
-	o.db.waits.on(o.listed, pending)
+	o.db.waits.on(&o.wait, pending)
 }
 
 // end ends the operation.
 func (o *Op[T]) end() {
 	o.pending, o.ended = nil, true
-	if o.listed != nil {
-		o.db.waits.leave(o.listed)
-		o.listed = nil
+	if o.wait.listed {
+		o.db.waits.leave(&o.wait)
 	}
 }
 

@@ -38,6 +38,10 @@ type writeTx struct {
 	seq        uint64 // of its commit
 	began      int64  // by the IO's clock
 
+	pages    pager.Tx     // tx
+	tree     btree.Writer // w
+	commitOp commitOp     // of Update
+
 	// Machines of whichever operation has entered the transaction, and what drives them in the blocking methods.
 	put     btree.Put
 	del     btree.Delete

@@ -39,7 +39,7 @@ func (db *DB) UpdateContext(ctx context.Context, fn func(*Tx) error) error {
 	if err := fn(tx); err != nil {
 		return err
 	}
-	return tx.commit()
+	return tx.commitManaged()
 }
 
 // batcher collects the calls of Batch that wait while another write transaction is open.
@@ -98,7 +98,7 @@ func (db *DB) leadBatch() {
 			for _, call := range calls {
 				call.run(tx)
 			}
-			err = tx.commit()
+			err = tx.commitManaged()
 		}()
 	}
 	for _, call := range calls {

@@ -24,6 +24,12 @@ type pathStep struct {
 
 func (s *pathStep) node() node { return node(s.page.Data) }
 
+// usualDepth is how many levels few trees have more of.
+const usualDepth = 5
+
+// usualKey is how many bytes few separators are longer than.
+const usualKey = 64
+
 // reset empties the path and keeps its memory.
 func (p *path) reset() {
 	clear(p.steps)
@@ -50,6 +56,9 @@ func (p *path) push(s Source, pg pager.Page, index int) error {
 	if err := p.fits(s, pg); err != nil {
 		return err
 	}
+	if p.steps == nil {
+		p.steps = make([]pathStep, 0, usualDepth)
+	}
 	p.steps = append(p.steps, pathStep{page: pg, index: index})
 	return nil
 }
@@ -62,6 +71,10 @@ func (p *path) fits(s Source, pg pager.Page) error {
 			return s.corrupt(pg.ID, "a root with fences")
 		}
 		return nil
+	}
+	if p.keys[0] == nil {
+		memory := make([]byte, 2*usualKey)
+		p.keys = [2][]byte{memory[:0:usualKey], memory[usualKey:usualKey]}
 	}
 	parent := p.last()
 	return fitsUnder(s, parent.page, parent.index, pg, &p.keys)

@@ -64,7 +64,28 @@ func (p *Put) Start(w *Writer, root types.PageID, key []byte, e Entry, over Kind
 	if len(key) == 0 || len(key) > MaxKeySize(pageSize) || int64(len(e.Value)) > MaxValueSize {
 		panic(invariant.Failf("btree: key of %d bytes, value of %d", len(key), len(e.Value)))
 	}
-	*p = Put{w: w, root: root, key: key, e: e, over: over, path: path{steps: p.path.steps[:0], keys: p.path.keys}}
+	p.w, p.root, p.key, p.e, p.over = w, root, key, e, over
+	p.state, p.found, p.own = putStart, false, false
+	p.path.reset()
+	p.forget()
+}
+
+// forget clears the parts that the last use has used: to clear all of the 2 KiB is a good part of what a Put costs.
+func (p *Put) forget() {
+	if p.large.w != nil {
+		p.large = LargeWriter{}
+	}
+	if p.old.entry.Kind != KindNone {
+		p.old = extents{}
+	}
+	if p.ids.Started() {
+		p.ids = pager.ReserveIDs{}
+	}
+	for i := range p.near {
+		if p.near[i].parent != nil {
+			p.near[i] = neighbour{}
+		}
+	}
 }
 
 // Step goes on with storing.
@@ -321,7 +342,7 @@ func (w *Writer) share(p *Put, it item) bool {
 	rn, freeRight := w.stable(right)
 	defer freeLeft()
 	defer freeRight()
-	items, arena := ln.appendItems(w.items[:0], w.arena[:0])
+	items, arena := ln.appendItems(w.mem.items[:0], w.mem.arena[:0])
 	slot := leaf.index
 	if left != leaf {
 		slot += len(items)
@@ -330,7 +351,7 @@ func (w *Writer) share(p *Put, it item) bool {
 	items = append(items, item{})
 	copy(items[slot+1:], items[slot:])
 	items[slot] = it
-	w.items, w.arena = items, arena
+	w.mem.items, w.mem.arena = items, arena
 	f := ln.fences()
 	f.high, f.bounded = rn.high()
 	return w.redistribute(&p.path, len(p.path.steps)-2, at, left, right, f, items, ln.capacity())

@@ -132,15 +132,15 @@ func (lp *levelPlan) pair(here *pathStep, act levelAct) (left, right *pathStep, 
 // the writer's.
 func (r *rebalance) together(left, right node, removed [2][]int) ([]item, fences) {
 	w := r.w
-	w.items, w.arena = w.items[:0], w.arena[:0]
+	w.mem.items, w.mem.arena = w.mem.items[:0], w.mem.arena[:0]
 	for i, n := range []node{left, right} {
-		from := len(w.items)
-		w.items, w.arena = n.appendItems(w.items, w.arena)
-		w.items = without(w.items, from, removed[i])
+		from := len(w.mem.items)
+		w.mem.items, w.mem.arena = n.appendItems(w.mem.items, w.mem.arena)
+		w.mem.items = without(w.mem.items, from, removed[i])
 	}
 	f := left.fences()
 	f.high, f.bounded = right.high()
-	return w.items, f
+	return w.mem.items, f
 }
 
 // without takes the items at from + each of removed out.
@@ -223,8 +223,8 @@ func (r *rebalance) collapse(top int) {
 	child, _, _ := below.pair(&r.path.steps[1], below.act)
 	cn, free := w.stable(child)
 	defer free()
-	w.items, w.arena = cn.appendItems(w.items[:0], w.arena[:0])
-	build(w.edit(root), cn.level(), fences{}, w.items)
+	w.mem.items, w.mem.arena = cn.appendItems(w.mem.items[:0], w.mem.arena[:0])
+	build(w.edit(root), cn.level(), fences{}, w.mem.items)
 	w.tx.Free(child.page.ID)
 }
 

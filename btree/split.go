@@ -90,8 +90,8 @@ func (w *Writer) separator(level int, items []item, cut int) []byte {
 	if level == 0 {
 		key = key[:separatorLen(items[cut-1].key, key)]
 	}
-	w.sep = append(w.sep[:0], key...)
-	return w.sep
+	w.mem.sep = append(w.mem.sep[:0], key...)
+	return w.mem.sep
 }
 
 // sides returns the fences on both sides of a separator.
@@ -116,10 +116,10 @@ func (w *Writer) splitInsert(p *path, depth, at int, it item, b bias) {
 	old, free := w.stable(step)
 	defer free()
 	level, f := old.level(), old.fences()
-	w.items, w.arena = old.appendItems(w.items[:0], w.arena[:0])
+	w.mem.items, w.mem.arena = old.appendItems(w.mem.items[:0], w.mem.arena[:0])
 	it.key = slices.Clone(it.key) // the separator's memory is used again
-	items := slices.Insert(w.items, at, it)
-	w.items = items
+	items := slices.Insert(w.mem.items, at, it)
+	w.mem.items = items
 	cut := chooseCut(len(old), level, f, items, at, b)
 	if cut == 0 {
 		panic(invariant.Failf("btree: page %d of %d items can't be split", step.page.ID, len(items)))

@@ -17,14 +17,45 @@ type Writer struct {
 	hotRoot, hotLeaf types.PageID
 	hotSlot          int // where the last key was inserted in it
 
-	spare [][]byte // page-sized memory
+	mem *Memory
+}
+
+// NewWriter returns the writer of a transaction.
+func NewWriter(tx *pager.Tx) *Writer {
+	w := new(Writer)
+	w.Start(tx, nil)
+	return w
+}
+
+// Start makes w, which is the zero value, the writer of a transaction. memory is what an earlier writer has left, or nil.
+func (w *Writer) Start(tx *pager.Tx, memory *Memory) {
+	if memory == nil {
+		memory = new(Memory)
+	}
+	w.tx, w.mem = tx, memory
+}
+
+// Memory is working memory of a writer, for one at a time. It has nothing of what that did.
+type Memory struct {
+	spare [][]byte // page-sized
 	items []item
 	arena []byte
 	sep   []byte
 }
 
-// NewWriter returns the writer of a transaction.
-func NewWriter(tx *pager.Tx) *Writer { return &Writer{tx: tx} }
+// keptArena is how many bytes of items a writer leaves to the next one.
+const keptArena = 256 << 10
+
+// Leave ends the writer, whose machines have ended, and returns its memory for the next.
+func (w *Writer) Leave() *Memory {
+	m := w.mem
+	w.mem = nil
+	clear(m.items[:cap(m.items)])
+	if cap(m.arena) > keptArena {
+		m.items, m.arena = nil, nil
+	}
+	return m
+}
 
 // Source returns the source that sees the transaction's changes.
 func (w *Writer) Source() Source { return Source{writer: w} }
@@ -100,13 +131,13 @@ func (w *Writer) edit(s *pathStep) node {
 
 // borrow returns memory of a page's size until giveBack.
 func (w *Writer) borrow() []byte {
-	if last := len(w.spare) - 1; last >= 0 {
-		buf := w.spare[last]
-		w.spare = w.spare[:last]
+	if last := len(w.mem.spare) - 1; last >= 0 {
+		buf := w.mem.spare[last]
+		w.mem.spare = w.mem.spare[:last]
 		return buf
 	}
 	return make([]byte, w.tx.Pager().PageSize())
 }
 
 // giveBack takes borrowed memory.
-func (w *Writer) giveBack(buf []byte) { w.spare = append(w.spare, buf) }
+func (w *Writer) giveBack(buf []byte) { w.mem.spare = append(w.mem.spare, buf) }

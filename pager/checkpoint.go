@@ -253,6 +253,7 @@ func (a *attempt) fix() error {
 	p.interval.short = 0
 	behind.add(need)
 	p.running, p.interval = p.interval, behind
+	p.recounts++
 	p.log.Split(a.x, a.from.number+1)
 	a.split = true
 	p.covered[a.from.number+1] = a.x
@@ -290,10 +291,8 @@ func (p *Pager) globalsAt(s types.Seq) Globals {
 	if s == p.gen.covered {
 		return p.gen.globals
 	}
-	for _, q := range p.commits {
-		if q.seq == s {
-			return q.globals
-		}
+	if q := p.queuedAt(s); q != nil {
+		return q.globals
 	}
 	panic(invariant.Failf("pager: the globals of commit %d are gone", s))
 }
@@ -397,6 +396,7 @@ func (a *attempt) publish(m metaBlock, proof io.Proof) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gen = a.next
+	p.recounts++
 	p.live = append(p.live, a.next)
 	p.space.adopt(a.next.number, a.next.used)
 	for _, run := range a.taken {
@@ -516,6 +516,7 @@ func (a *attempt) undo() {
 	taken = a.returnExtra(taken)
 	behind := p.interval
 	p.interval = p.running
+	p.recounts++
 	p.interval.blocks -= taken
 	p.interval.join(behind)
 	if p.space.reserve(taken) {

@@ -42,18 +42,26 @@ type Commit struct {
 	full bool
 	seq  types.Seq
 
-	state  commitState
-	sync   *fileSync
-	begin  *beginLog
-	grow   *growFile
-	log    wal.Reserve
-	space  wal.Reservation
-	queued bool
-	blocks uint64 // reserved in the file's space
-	frames *wal.Commit
+	state           commitState
+	sync            *fileSync
+	begin           *beginLog
+	grow            *growFile
+	log             wal.Reserve
+	space           wal.Reservation
+	queued          bool
+	blocks          uint64 // reserved in the file's space
+	frames          *wal.Commit
+	staged          *staged
+	logged, changed []types.PageID // those with an image, and those whose map entry changes, ascending
+	need            need
+	counted         uint64 // Pager.recounts when that was counted
+	wait            wal.Wait
+}
+
+// staged is what a commit has in the log's frames, until they are written.
+type staged struct {
 	images []*Image
-	need   need
-	wait   wal.Wait
+	few    [2]*Image // memory of images
 }
 
 // Start readies the machine to commit tx. relaxed commits are visible once the operating system has them, others once they
@@ -186,8 +194,12 @@ func (c *Commit) beginLog() (*io.Completion, error) {
 // build stages the frames. Images become immutable here: nobody edits them any more.
 func (c *Commit) build() {
 	tx := c.tx
-	c.frames = wal.NewCommit(tx.seq)
-	c.frames.GrowReferences(tx.references())
+	c.frames, c.staged = wal.NewCommit(tx.seq), new(staged)
+	c.staged.images = c.staged.few[:0]
+	if n := tx.references(); n > 0 {
+		c.frames.GrowReferences(n)
+	}
+	c.logged, c.changed = c.p.logged[:0], c.p.changed[:0]
 	var freed types.PageID
 	var count uint64
 	flush := func() {
@@ -197,6 +209,9 @@ func (c *Commit) build() {
 		count = 0
 	}
 	for id, d := range tx.pages.all() {
+		if !d.freed || !d.fresh {
+			c.changed = append(c.changed, id)
+		}
 		switch {
 		case d.freed && d.fresh:
 		case d.freed && count > 0 && freed+types.PageID(count) == id:
@@ -209,13 +224,20 @@ func (c *Commit) build() {
 		default:
 			img := newImage(id, tx.seq, d.data)
 			img.checked.Store(d.known)
-			c.images = append(c.images, img)
+			c.staged.images = append(c.staged.images, img)
+			c.logged = append(c.logged, id)
 			c.stage(img, d.base)
 		}
 	}
 	flush()
 	c.frames.Record(tx.globals.encode(make([]byte, 0, globalsSize)))
+	if cap(c.changed) <= keptIDs {
+		c.p.logged, c.p.changed = c.logged, c.changed
+	}
 }
+
+// keptIDs is how many page ids' memory is kept from one commit to the next.
+const keptIDs = 64 << 10
 
 // deltaPart is the part of what a transaction's pages may take that its deltas may take as well, until they are written.
 const deltaPart = 8
@@ -239,7 +261,7 @@ func (c *Commit) stage(img, base *Image) {
 // shrinks reports whether the transaction gives back at least as many pages as it takes, adds nothing, and is small: it may use
 // the space that is kept so that deleting is possible on a full disk.
 func (c *Commit) shrinks() bool {
-	return !c.tx.adds && c.tx.globals.Pages <= c.tx.snap.Globals.Pages && len(c.images) <= spareBlocks/4
+	return !c.tx.adds && c.tx.globals.Pages <= c.tx.snap.Globals.Pages && len(c.staged.images) <= spareBlocks/4
 }
 
 // spareBlocks is how many free blocks are kept for transactions that give space back.
@@ -249,7 +271,7 @@ const spareBlocks = 32
 func (c *Commit) reserve() error {
 	p := c.p
 	p.mu.Lock()
-	c.need = p.needOf(c.fulls(), c.changed(), c.tx.globals.NextPage)
+	c.count()
 	p.mu.Unlock()
 	spare := uint64(spareBlocks)
 	if c.shrinks() {
@@ -269,24 +291,9 @@ func (c *Commit) reserve() error {
 	return nil
 }
 
-// fulls returns the pages whose new version the next checkpoint has to place, ascending: those that are not references.
-func (c *Commit) fulls() []types.PageID {
-	ids := make([]types.PageID, len(c.images))
-	for i, img := range c.images {
-		ids[i] = img.id
-	}
-	return ids
-}
-
-// changed returns the pages whose map entry will change, ascending.
-func (c *Commit) changed() []types.PageID {
-	ids := make([]types.PageID, 0, c.tx.pages.len())
-	for id, d := range c.tx.pages.all() {
-		if !d.freed || !d.fresh {
-			ids = append(ids, id)
-		}
-	}
-	return ids
+// count counts the blocks that the next checkpoint will need for the commit. The caller holds p.mu.
+func (c *Commit) count() {
+	c.need, c.counted = c.p.needOf(c.logged, c.changed, c.tx.globals.NextPage), c.p.recounts
 }
 
 // queue hands the commit over, publishes its pages to the next writer, and passes the turn on.
@@ -297,16 +304,17 @@ func (c *Commit) queue() error {
 	}
 	p.mu.Lock()
 	// A checkpoint may have begun since the blocks were counted: then this commit belongs to the next interval.
-	if need := p.needOf(c.fulls(), c.changed(), tx.globals.NextPage); need.blocks > c.blocks {
-		p.mu.Unlock()
-		c.release()
-		c.state = commitReserve
-		return nil
-	} else {
-		p.space.unreserve(c.blocks - need.blocks)
-		c.blocks, c.need = need.blocks, need
+	if c.counted != p.recounts {
+		if c.count(); c.need.blocks > c.blocks {
+			p.mu.Unlock()
+			c.release()
+			c.state = commitReserve
+			return nil
+		}
+		p.space.unreserve(c.blocks - c.need.blocks)
+		c.blocks = c.need.blocks
 	}
-	c.frames.Tag = c.images
+	c.frames.Tag = c.staged
 	if err := p.log.Queue(c.frames, &c.space, c.full); err != nil {
 		p.mu.Unlock()
 		return err
@@ -325,7 +333,7 @@ func (c *Commit) queue() error {
 			p.ids.free.add(id)
 		}
 	}
-	c.tx, c.images, c.frames = nil, nil, nil
+	c.tx, c.staged, c.logged, c.changed, c.frames = nil, nil, nil, nil, nil
 	tx.end()
 	c.state = commitWait
 	c.wait.StartVisible(p.log, c.seq)
@@ -352,7 +360,7 @@ func (c *Commit) publish() {
 			p.cache.freed(id, c.seq, p.seqs) // the new version is on disk alone
 		}
 	}
-	for _, img := range c.images {
+	for _, img := range c.staged.images {
 		p.cache.publish(img, true, p.seqs)
 	}
 }

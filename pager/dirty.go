@@ -38,6 +38,10 @@ type dirtySet struct {
 	packed map[uint64]*packedChunk // by id / packedPages
 	count  int                     // of packed pages
 
+	order   []types.PageID // of the open pages, ascending, if ordered
+	ordered bool
+	most    int // open pages that there ever were at once
+
 	newest, oldest *dirtyPage // in memory
 	resident       int        // number of them
 	based          int        // open ones that have a base
@@ -59,9 +63,23 @@ type packedChunk [packedPages]struct {
 	sum   uint64
 }
 
-// newDirtySet returns an empty set.
-func newDirtySet() dirtySet {
-	return dirtySet{open: map[types.PageID]*dirtyPage{}, packed: map[uint64]*packedChunk{}}
+// ready makes a set that is the zero value, or what recycle has left, one to put pages into.
+func (s *dirtySet) ready() {
+	if s.open == nil {
+		s.open = map[types.PageID]*dirtyPage{}
+	}
+}
+
+// keptPages is how many open pages a set has at the most whose memory is used again: to clear a map costs what it has grown to.
+const keptPages = 16
+
+// recycle leaves an empty set in to with the memory of this one, if that is little, and this one useless.
+func (s *dirtySet) recycle(to *dirtySet) {
+	if s.most <= keptPages {
+		clear(s.open)
+		*to = dirtySet{open: s.open, order: s.order[:0]}
+	}
+	*s = dirtySet{}
 }
 
 // len returns the number of pages, freed ones included.
@@ -111,7 +129,7 @@ func (s *dirtySet) get(id types.PageID) *dirtyPage {
 	}
 	s.unpacked(c, id)
 	d := &p
-	s.open[id] = d
+	s.open[id], s.ordered = d, false
 	return d
 }
 
@@ -128,7 +146,8 @@ func (s *dirtySet) unpacked(c *packedChunk, id types.PageID) {
 func (s *dirtySet) set(id types.PageID, d *dirtyPage) {
 	s.remove(id)
 	d.id = id
-	s.open[id] = d
+	s.open[id], s.ordered = d, false
+	s.most = max(s.most, len(s.open))
 	if d.base != nil {
 		s.based++
 	}
@@ -142,6 +161,7 @@ func (s *dirtySet) remove(id types.PageID) {
 	if d := s.get(id); d != nil {
 		s.unlink(d)
 		delete(s.open, id)
+		s.ordered = false
 		if d.base != nil {
 			s.based--
 		}
@@ -241,18 +261,42 @@ func (s *dirtySet) pack(d *dirtyPage) {
 	key := uint64(d.id) / packedPages
 	c := s.packed[key]
 	if c == nil {
+		if s.packed == nil {
+			s.packed = map[uint64]*packedChunk{}
+		}
 		c = new(packedChunk)
 		s.packed[key] = c
 	}
 	c[d.id%packedPages].state, c[d.id%packedPages].sum = state, d.sum
 	s.count++
 	delete(s.open, d.id)
+	s.ordered = false
+}
+
+// sorted returns the ids of the open pages, ascending, good until the set changes.
+func (s *dirtySet) sorted() []types.PageID {
+	if !s.ordered {
+		s.order, s.ordered = s.order[:0], true
+		for id := range s.open {
+			s.order = append(s.order, id)
+		}
+		slices.Sort(s.order)
+	}
+	return s.order
 }
 
 // all yields every page, by id. The set must not change meanwhile.
 func (s *dirtySet) all() iter.Seq2[types.PageID, *dirtyPage] {
 	return func(yield func(types.PageID, *dirtyPage) bool) {
-		open := slices.Sorted(maps.Keys(s.open))
+		open := s.sorted()
+		if s.count == 0 {
+			for _, id := range open {
+				if !yield(id, s.open[id]) {
+					return
+				}
+			}
+			return
+		}
 		before := func(end types.PageID) bool {
 			for len(open) > 0 && open[0] < end {
 				if !yield(open[0], s.open[open[0]]) {
@@ -280,11 +324,14 @@ func (s *dirtySet) all() iter.Seq2[types.PageID, *dirtyPage] {
 type idBits map[uint64]*[8]uint64 // by id / 512
 
 // add puts an id in.
-func (s idBits) add(id types.PageID) {
-	c := s[uint64(id)/512]
+func (s *idBits) add(id types.PageID) {
+	if *s == nil {
+		*s = idBits{}
+	}
+	c := (*s)[uint64(id)/512]
 	if c == nil {
 		c = new([8]uint64)
-		s[uint64(id)/512] = c
+		(*s)[uint64(id)/512] = c
 	}
 	c[id%512/64] |= 1 << (id % 64)
 }

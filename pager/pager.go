@@ -76,6 +76,7 @@ type Pager struct {
 	queued       Globals // as of the newest queued commit: the next writer's base
 	interval     interval
 	running      interval // of the checkpoint under way
+	recounts     uint64   // times that needOf may have come to return something else, but for commits
 	fileFailures uint64   // failed syncs of the file: what was written before the last one and not synced since is void
 	fileFailure  error    // the last of them
 	failedInARow int
@@ -83,9 +84,12 @@ type Pager struct {
 	ids          idAllocator
 	covered      map[types.Generation]types.Seq // by the generations that have a layer in the log's index
 	snapshots    []*Snapshot                    // scratch of reap
-	seqs         []types.Seq                    // scratch of commit
-	indexHeld    int64                          // bytes of the log's index that the cache's budget pays for
-	ranges       []byte                         // scratch of commit, which the writer's turn guards
+	seqs         []types.Seq                    // scratch of commit, as are
+	logged       []types.PageID                 // which the writer's turn guards, and
+	changed      []types.PageID
+	spareSet     dirtySet // an empty one, for the next transaction; guarded likewise
+	indexHeld    int64    // bytes of the log's index that the cache's budget pays for
+	ranges       []byte   // scratch of commit, which the writer's turn guards
 	figures      figures
 	writing      atomic.Bool      // somebody has the writer's turn, for Stats, as are
 	dirty        atomic.Int64     // bytes in memory of the transaction's pages, and
@@ -95,7 +99,7 @@ type Pager struct {
 	judged       types.Generation // the newest one when readers were last judged by what they hold
 }
 
-// queuedCommit is a commit above the durable watermark.
+// queuedCommit is a commit not below the durable watermark. Pager.commits has all of them, one behind the other.
 type queuedCommit struct {
 	seq     types.Seq
 	globals Globals
@@ -166,7 +170,7 @@ func (p *Pager) Written(commits []*wal.Commit) {
 	p.mu.Lock() // a commit may be written before the goroutine that has just queued it has published, and pinned, its images
 	defer p.mu.Unlock()
 	for _, c := range commits {
-		for _, img := range c.Tag.([]*Image) {
+		for _, img := range c.Tag.(*staged).images {
 			p.cache.unpin(img)
 		}
 		c.Tag = nil
@@ -179,21 +183,32 @@ func (p *Pager) Advanced(durable, visible types.Seq) {
 	// The log may have failed since, by an I/O beside its flush: then logFailed has published what is durable, or will.
 	lost := visible > durable && p.log.Failed() != nil
 	if snap := p.published.Load(); visible != snap.Seq && !lost {
-		for _, q := range p.commits {
-			if q.seq == visible {
-				p.publish(visible, q.globals)
-			}
+		if q := p.queuedAt(visible); q != nil {
+			p.publish(visible, q.globals)
 		}
 	}
-	keep := 0
-	for keep < len(p.commits) && p.commits[keep].seq < durable {
-		keep++ // durable itself stays: a failure falls back to it
-	}
-	p.commits = append(p.commits[:0], p.commits[keep:]...)
+	p.forgetBefore(durable) // durable itself stays: a failure falls back to it
 	p.mu.Unlock()
 	if p.cfg.OnAdvance != nil {
 		p.cfg.OnAdvance(durable, visible)
 	}
+}
+
+// queuedAt returns a commit that is not below the durable watermark, nil if the newest of them is older. The caller holds p.mu.
+func (p *Pager) queuedAt(s types.Seq) *queuedCommit {
+	if len(p.commits) == 0 || s < p.commits[0].seq || s-p.commits[0].seq >= types.Seq(len(p.commits)) {
+		return nil
+	}
+	return &p.commits[s-p.commits[0].seq]
+}
+
+// forgetBefore forgets the commits below durable. The caller holds p.mu.
+func (p *Pager) forgetBefore(durable types.Seq) {
+	if len(p.commits) == 0 || durable <= p.commits[0].seq {
+		return
+	}
+	keep := min(durable-p.commits[0].seq, types.Seq(len(p.commits)))
+	p.commits = append(p.commits[:0], p.commits[keep:]...)
 }
 
 // Failed implements part of wal.Observer through observer; see there.
@@ -201,10 +216,8 @@ func (p *Pager) logFailed(err error) {
 	durable := p.log.Durable()
 	p.mu.Lock()
 	g := p.gen.globals
-	for _, q := range p.commits {
-		if q.seq == durable {
-			g = q.globals
-		}
+	if q := p.queuedAt(durable); q != nil {
+		g = q.globals
 	}
 	if snap := p.published.Load(); snap.Seq > durable {
 		p.publish(durable, g)

@@ -18,6 +18,9 @@ type ReserveIDs struct {
 // Start readies the machine to make sure of count ids.
 func (r *ReserveIDs) Start(tx *Tx, count int) { *r = ReserveIDs{tx: tx, count: count} }
 
+// Started reports whether Start was called.
+func (r *ReserveIDs) Started() bool { return r.tx != nil }
+
 // Step ends when the transaction has that many ids.
 func (r *ReserveIDs) Step() (types.IOResult[struct{}], error) {
 	tx := r.tx

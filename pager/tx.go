@@ -15,6 +15,7 @@ type Tx struct {
 	ticket types.TurnTicket
 	slot   *readerSlot
 	snap   *Snapshot // the newest queued commit, and the newest generation as of the last gather
+	begun  Snapshot  // the first snap
 	seq    types.Seq // of this transaction's commit
 
 	globals Globals
@@ -59,7 +60,13 @@ type Begin struct {
 }
 
 // Start readies the machine.
-func (b *Begin) Start(p *Pager) { *b = Begin{p: p, tx: &Tx{p: p}} }
+func (b *Begin) Start(p *Pager) { b.StartIn(p, new(Tx)) }
+
+// StartIn is Start with memory for the transaction, which was never used before.
+func (b *Begin) StartIn(p *Pager, memory *Tx) {
+	memory.p = p
+	*b = Begin{p: p, tx: memory}
+}
 
 // Step ends with the transaction, which holds the turn until it is committed or rolled back.
 func (b *Begin) Step() (types.IOResult[*Tx], error) {
@@ -73,14 +80,16 @@ func (b *Begin) Step() (types.IOResult[*Tx], error) {
 	}
 	p.mu.Lock() // reap holds it too: the generation can't go before it is registered
 	tx.globals = p.queued
-	tx.snap = &Snapshot{Seq: p.log.Queued(), Globals: p.queued, gen: p.gen}
+	tx.begun = Snapshot{Seq: p.log.Queued(), Globals: p.queued, gen: p.gen}
+	tx.snap = &tx.begun
 	tx.slot = p.readers.acquireAt(tx.snap)
 	p.mu.Unlock()
 	p.writing.Store(true)
 	tx.seq = tx.snap.Seq + 1
 	tx.first = max(tx.globals.NextPage, 1)
 	tx.next = tx.first
-	tx.pages, tx.reuse = newDirtySet(), idBits{}
+	tx.pages, p.spareSet = p.spareSet, dirtySet{}
+	tx.pages.ready()
 	return types.Done(tx)
 }
 
@@ -360,6 +369,9 @@ func (tx *Tx) Rollback() {
 // returnIDs makes those ids free again that were reserved and are not in use. Ids that no commit has come to are not
 // remembered: the next transaction counts from the last commit's.
 func (tx *Tx) returnIDs(used func(types.PageID) bool) {
+	if tx.reuse == nil && tx.first == tx.next {
+		return
+	}
 	tx.p.mu.Lock()
 	next := tx.p.queued.NextPage
 	tx.p.mu.Unlock()
@@ -376,11 +388,14 @@ func (tx *Tx) returnIDs(used func(types.PageID) bool) {
 
 // end gives back the turn and the registration.
 func (tx *Tx) end() {
+	tx.pages.recycle(&tx.p.spareSet)
 	tx.over, tx.pages, tx.undo, tx.spare, tx.reuse = true, dirtySet{}, nil, nil, nil
 	tx.p.cache.hold(-tx.held)
 	tx.p.readers.release(tx.slot)
 	tx.p.dirty.Store(0)
 	tx.p.writing.Store(false)
 	tx.p.turn.Release(&tx.ticket)
-	tx.p.reap()
+	if tx.snap.gen != tx.p.published.Load().gen {
+		tx.p.reap() // it may have been the last that held something back
+	}
 }

@@ -40,7 +40,7 @@ func (l *Log) Queue(c *Commit, r *Reservation, full bool) error {
 	}
 	c.reservation, c.full = r.bytes, full
 	r.log, r.bytes = nil, 0
-	l.queued, l.record = c.seq, c.record
+	l.queued = c.seq
 
 	y := l.index.top()
 	for _, e := range l.entries {

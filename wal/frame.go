@@ -183,7 +183,8 @@ type Commit struct {
 
 	seq        types.Seq
 	frames     []frame
-	bytes      int64 // of all frames
+	few        [3]frame // memory of frames
+	bytes      int64    // of all frames
 	record     []byte
 	deltas     []byte // memory for payloads of delta frames, which are slices of it, or of what was here before
 	deltaBytes int
@@ -196,7 +197,11 @@ type Commit struct {
 }
 
 // NewCommit returns an empty commit. seq is one more than that of the commit queued before.
-func NewCommit(seq types.Seq) *Commit { return &Commit{seq: seq, lists: lists{seq: seq}} }
+func NewCommit(seq types.Seq) *Commit {
+	c := &Commit{seq: seq, lists: lists{seq: seq}}
+	c.frames = c.few[:0]
+	return c
+}
 
 // Seq returns the commit's sequence number.
 func (c *Commit) Seq() types.Seq { return c.seq }
@@ -250,7 +255,9 @@ func (c *Commit) Freed(first types.PageID, count uint64) {
 func (c *Commit) Record(payload []byte) {
 	le := binary.LittleEndian
 	refs := c.lists.refs
-	c.frames = slices.Grow(c.frames, len(refs)/(referencesPerFrame*referenceEntrySize)+len(c.lists.freed)/freedPerFrame+3)
+	if n := len(refs)/(referencesPerFrame*referenceEntrySize) + len(c.lists.freed)/freedPerFrame; n > 0 {
+		c.frames = slices.Grow(c.frames, n+3)
+	}
 	for len(refs) > 0 {
 		n := min(referencesPerFrame*referenceEntrySize, len(refs))
 		c.frames = append(c.frames, plainFrame(KindReference, c.seq, refs[:n:n]))

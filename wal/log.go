@@ -97,8 +97,7 @@ type Log struct {
 
 	durable, visible, queued types.Seq
 	written                  types.Seq
-	record                   []byte // payload of the newest queued or recovered commit record
-	unsynced                 int64  // bytes written since the last sync
+	unsynced                 int64 // bytes written since the last sync
 	syncWanted               types.Seq
 	telling                  bool      // the observer is being told that durable and visible have moved
 	toldDurable, toldVisible types.Seq // while telling: what they were before, which waits still go by

@@ -157,7 +157,6 @@ func (m *Recover) finish() {
 	l.flush.written, l.flush.places = l.synced, int(m.places)
 	l.promised, l.proven, l.fileEnd = places, int(m.places), l.geo.end(len(m.headers)-1)
 	l.durable, l.visible, l.queued, l.written = m.last, m.last, m.last, m.last
-	l.record = m.result.Record
 	l.readOnly = m.readOnly
 	if !m.readOnly {
 		l.epoch, l.fresh, l.began = l.newEpoch(), true, true

@@ -15,18 +15,19 @@ type State struct {
 // Waiting appends the states of the machines that an operation, a *pawl.Op, consists of while it waits: its own, and those of
 // the machines that it has begun within. It reads the engine's fields from outside, so that the engine need not tell.
 func Waiting(op any, list []State) []State {
-	w := walker{list: list, seen: map[uintptr]bool{}}
+	w := walker{list: list, seen: map[place]bool{}}
 	w.walk(reflect.ValueOf(op).Elem().FieldByName("m"))
 	return w.list
 }
 
 // Blocking does the same for an operation of a *pawl.DB that somebody waits for within a call: the one that waits for c.
 func Blocking(db any, c any, list []State) []State {
-	w := walker{list: list, seen: map[uintptr]bool{}}
+	w := walker{list: list, seen: map[place]bool{}}
 	want := reflect.ValueOf(c).Pointer()
-	for _, entry := range reflect.ValueOf(db).Elem().FieldByName("waits").FieldByName("list").MapKeys() {
-		if entry = entry.Elem(); entry.FieldByName("pending").Pointer() == want {
-			w.walk(entry.FieldByName("machine"))
+	entry := reflect.ValueOf(db).Elem().FieldByName("waits").FieldByName("oldest")
+	for ; !entry.IsNil(); entry = entry.Elem().FieldByName("newer") {
+		if entry.Elem().FieldByName("pending").Pointer() == want {
+			w.walk(entry.Elem().FieldByName("machine"))
 		}
 	}
 	return w.list
@@ -34,12 +35,18 @@ func Blocking(db any, c any, list []State) []State {
 
 type walker struct {
 	list []State
-	seen map[uintptr]bool // pointers
+	seen map[place]bool
+}
+
+// place is where a struct lies. It is the place of its first field too.
+type place struct {
+	address uintptr
+	typ     reflect.Type
 }
 
 // holders are the types that hold what outlives an operation: no part of a machine is behind them.
 var holders = map[string]bool{
-	"pawl.DB": true, "pawl.Tx": true, "pawl.Bucket": true, "pawl.Options": true, "pawl.ValueReader": true,
+	"pawl.DB": true, "pawl.Tx": true, "pawl.writeTx": true, "pawl.Bucket": true, "pawl.Options": true, "pawl.ValueReader": true,
 	"btree.Source": true, "btree.Writer": true,
 	"pager.Pager": true, "pager.Tx": true, "pager.Reader": true, "pager.Snapshot": true, "pager.generation": true,
 	"pager.Page": true, "pager.Image": true, "pager.readerSlot": true, "pager.cache": true, "pager.Config": true, "pager.blockSetEdit": true,
@@ -54,8 +61,7 @@ func (w *walker) walk(v reflect.Value) {
 			w.walk(v.Elem())
 		}
 	case reflect.Pointer:
-		if !v.IsNil() && kindOf(v.Type().Elem()).ours && !w.seen[v.Pointer()] {
-			w.seen[v.Pointer()] = true
+		if !v.IsNil() && kindOf(v.Type().Elem()).ours {
 			w.walk(v.Elem())
 		}
 	case reflect.Slice, reflect.Array:
@@ -67,9 +73,17 @@ func (w *walker) walk(v reflect.Value) {
 			w.walk(v.Index(i))
 		}
 	case reflect.Struct:
-		if kindOf(v.Type()).ours && !v.IsZero() { // else a machine that was not begun
-			w.machine(v)
+		if !kindOf(v.Type()).ours || v.IsZero() { // a machine that was not begun
+			return
 		}
+		if v.CanAddr() {
+			at := place{v.UnsafeAddr(), v.Type()}
+			if w.seen[at] {
+				return
+			}
+			w.seen[at] = true
+		}
+		w.machine(v)
 	}
 }
 
