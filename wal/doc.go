@@ -82,10 +82,11 @@
 //  3. At P in segment S with chain C:
 //     a. If a header names {S, P's offset, C} as its predecessor's end with carry 0, P := the first log block
 //     behind that header. A link wins over whatever lies at P: S was abandoned there. Two such headers are damage.
+//     P stands for two offsets, here and in b: right behind the last group, and the log block behind that.
 //     b. Else, if a valid group starts at P (group.go says when), and all of its pieces are there, it is accepted:
-//     its frames above X go to the index, P := the first log block behind its end, C := its chain. A meta write
+//     its frames above X go to the index, P := its end, C := its chain. A meta write
 //     above W is as in 2. More than DeltasMax deltas of a page in a row are damage.
-//     c. Else the log ends at P.
+//     c. Else the log ends at P's log block.
 //  4. Look ahead, so that neither rot nor a lost write is taken for a tear. Group headers are searched at every log block
 //     of S from P on, and of every segment that was not followed. One that is valid alone proves damage if its durable
 //     is above the last commit that was accepted (CorruptError at P), or its meta write above W. Groups of earlier

@@ -240,6 +240,10 @@ func (f *flush) finishSync(p io.Proof) {
 		return
 	}
 	l.tell()
+	if l.at == f.syncEnd.at { // as a rule: no group is laid out while one is synced
+		l.at = l.at.block()
+	}
+	f.syncEnd.at = f.syncEnd.at.block()
 	l.durable, l.synced, l.proven = f.through, f.syncEnd, f.syncPlaces
 	l.unproven = 0 // no group is laid out while one is synced
 	l.visible = max(l.visible, l.durable)

@@ -151,6 +151,12 @@ type Position struct {
 	Offset        int64
 }
 
+// block returns the first log block at or behind p.
+func (p Position) block() Position {
+	p.Offset = alignUp(p.Offset, LogBlockSize)
+	return p
+}
+
 // frameSum is the checksum of the frame at pos with the given header bytes and payload parts.
 func frameSum(d *xxhash.Digest, pos Position, header []byte, parts ...[]byte) uint64 {
 	var where [24]byte

@@ -10,7 +10,11 @@ import (
 )
 
 // A group is what is written at once: one commit, or several that were queued while the group before was on its way. It
-// starts on a log block; behind its end the rest of its last log block is zero.
+// starts on a log block, or right behind the group before if no sync came between them: then no byte of the block is durable.
+// Behind the end of the last group in a log block the rest of that is zero.
+//
+// What a group says of the durable commit and of the meta write can only change with a group that starts on a log block: it is
+// enough to look there for proofs of what was durable.
 //
 //	0              96
 //	+--------------+---------+---------+-- ... --+----------------+

@@ -34,6 +34,7 @@ func (g *growthSync) finish(c *io.Completion) {
 	}
 	l.mu.Lock()
 	l.growth = nil
+	l.at = l.at.block() // what is written may have become durable
 	l.mu.Unlock()
 	g.over.Finish(0, nil)
 }

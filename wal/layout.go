@@ -49,12 +49,15 @@ func (g *layout) build(l *Log, commits []*Commit) {
 	g.pieces, g.begun, g.length, g.bytes = g.pieces[:0], g.begun[:0], 0, 0
 	g.reserveArena(commits)
 
+	if l.growth != nil {
+		l.at = l.at.block() // what is written may be durable
+	}
 	g.offset = l.at.Offset
 	switch {
 	case l.fresh:
 		g.begin(link{l.at.Epoch, l.at.Serial, l.at.Offset, l.chain})
 		l.fresh = false
-	case l.at.Offset == l.geo.end(l.segmentOf(l.at.Serial).place):
+	case l.at.Offset+groupHeaderSize > l.geo.end(l.segmentOf(l.at.Serial).place):
 		g.begin(link{l.at.Epoch, l.at.Serial, l.at.Offset, l.chain})
 	default:
 		g.place = l.segmentOf(l.at.Serial).place
@@ -252,11 +255,14 @@ func (g *layout) seal(header []byte) {
 		}
 		b.header.encode(b.block)
 	}
-	length := g.length
-	g.fill(alignUp(g.offset, LogBlockSize) - g.offset)
-	g.length = length
 	s := &l.segments[g.place]
 	g.end = end{at: Position{s.epoch, s.serial, g.offset}, place: g.place, chain: chain}
+	// Behind a group that began further up in the same block there are zeroes already.
+	if last := &g.pieces[len(g.pieces)-1]; last.offset%LogBlockSize == 0 || last.offset/LogBlockSize != (g.offset-1)/LogBlockSize {
+		length := g.length
+		g.fill(alignUp(g.offset, LogBlockSize) - g.offset)
+		g.length = length
+	}
 	for i := range g.pieces {
 		for _, b := range g.pieces[i].bufs {
 			g.bytes += int64(len(b))

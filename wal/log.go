@@ -90,7 +90,7 @@ type Log struct {
 	unproven int         // the most that groups behind the durable commit say: any of them may be the last after a cut
 	fileEnd  int64
 
-	at        Position // where the next group starts
+	at        Position // where the next group starts: right behind the last, or, once that is durable, at the next log block
 	chain     uint64   // there
 	synced    end      // behind the group of the durable commit
 	metaWrite uint64   // number of the newest durable meta write
@@ -203,6 +203,7 @@ func (l *Log) SetMeta(write uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.metaWrite = write
+	l.at = l.at.block() // a group at a log block says so
 }
 
 // Fix returns the newest durable commit and the position behind its group: what a checkpoint takes as its end.

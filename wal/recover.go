@@ -76,6 +76,7 @@ type Recover struct {
 	// The chain: place and offset of P, its value, the last commit accepted.
 	place    int
 	offset   int64
+	both     [2]int64 // memory of starts
 	chain    uint64
 	last     types.Seq
 	places   uint32 // that the file must have
@@ -343,7 +344,7 @@ func (m *Recover) load() (*io.Completion, error) {
 // follow goes on from the end of the chain: to a linked segment, or over the first piece of a group, or to the end.
 func (m *Recover) follow() error {
 	l := m.log
-	next, err := m.successor(m.here(m.offset), false)
+	next, err := m.linked()
 	if err != nil {
 		return err
 	}
@@ -353,47 +354,88 @@ func (m *Recover) follow() error {
 		return nil
 	}
 	if m.offset == l.geo.end(m.place) {
-		m.stop("", 0)
+		m.stop(m.offset, "", 0)
 		return nil
 	}
 	if !m.needs(m.place, recoverFollow) {
 		return nil
 	}
-	raw := m.buf[m.offset-l.geo.start(m.place):]
-	h, ok, err := decodeGroupHeader(raw, l.cfg.Database)
-	if err != nil {
-		return err
-	}
-	seg := &m.headers[m.place].h
-	if !ok || h.epoch != seg.epoch || h.serial != seg.serial || h.offset != m.offset || h.previous != m.chain {
-		if !ok && m.looksLikeNext(raw) {
-			m.stop("its header is damaged", m.last+1)
-		} else {
-			m.stop("", 0)
+	damaged := int64(-1)
+	for _, at := range m.starts() {
+		raw := m.buf[at-l.geo.start(m.place):]
+		if len(raw) < groupHeaderSize {
+			continue
 		}
-		return nil
+		h, ok, err := decodeGroupHeader(raw, l.cfg.Database)
+		if err != nil {
+			return err
+		}
+		seg := &m.headers[m.place].h
+		switch {
+		case !ok:
+			if damaged < 0 && m.looksLikeNext(raw, at) {
+				damaged = at
+			}
+			continue
+		case h.epoch != seg.epoch || h.serial != seg.serial || h.offset != at || h.previous != m.chain:
+			continue
+		case h.length > l.geo.end(len(m.headers)-1):
+			m.stop(at, "it is longer than the log", h.first)
+			return nil
+		}
+		m.header = h
+		m.from = end{Position{seg.epoch, seg.serial, at}, m.place, m.chain}
+		m.pending = m.pending[:0]
+		m.parser.start(h, raw)
+		return m.take(at, raw)
 	}
-	if h.length > l.geo.end(len(m.headers)-1) {
-		m.stop("it is longer than the log", h.first)
-		return nil
+	if damaged >= 0 {
+		m.stop(damaged, "its header is damaged", m.last+1)
+	} else {
+		m.stop(m.offset, "", 0)
 	}
-	m.header = h
-	m.from = end{Position{seg.epoch, seg.serial, m.offset}, m.place, m.chain}
-	m.pending = m.pending[:0]
-	m.parser.start(h, raw)
-	return m.take(m.offset, raw)
+	return nil
+}
+
+// starts returns where the next group can start: right behind the one before, if that was not durable, and at the next log
+// block.
+func (m *Recover) starts() []int64 {
+	if next := alignUp(m.offset, LogBlockSize); next > m.offset {
+		m.both = [2]int64{m.offset, next}
+	} else {
+		m.both = [2]int64{m.offset}
+		return m.both[:1]
+	}
+	return m.both[:]
+}
+
+// linked returns the place of the segment that goes on from the end of the chain, or -1.
+func (m *Recover) linked() (int, error) {
+	found := -1
+	for _, at := range m.starts() {
+		next, err := m.successor(m.here(at), false)
+		switch {
+		case err != nil:
+			return -1, err
+		case next >= 0 && found >= 0:
+			return -1, m.log.corruptf(m.log.geo.start(next), "two segments go on from the same place")
+		case next >= 0:
+			found = next
+		}
+	}
+	return found, nil
 }
 
 // looksLikeNext reports whether the bytes at the end of the chain were meant to be the next group's header, though they are
 // not valid: enough of its fields are right.
-func (m *Recover) looksLikeNext(raw []byte) bool {
+func (m *Recover) looksLikeNext(raw []byte, offset int64) bool {
 	le := binary.LittleEndian
 	h := &m.headers[m.place].h
 	right := 0
 	for _, ok := range []bool{
 		string(raw[:len(groupMagic)]) == groupMagic,
 		le.Uint64(raw[groupEpochOff:]) == h.epoch,
-		le.Uint64(raw[groupOffsetOff:]) == uint64(m.offset),
+		le.Uint64(raw[groupOffsetOff:]) == uint64(offset),
 		le.Uint64(raw[groupPreviousOff:]) == m.chain,
 	} {
 		if ok {
@@ -419,9 +461,9 @@ func (m *Recover) take(offset int64, raw []byte) error {
 	n := min(m.parser.left, int64(len(raw)))
 	seg := &m.headers[m.place].h
 	m.parser.piece(Position{seg.epoch, seg.serial, offset}, m.place, raw[:n])
-	blocks := raw[:alignUp(n, LogBlockSize)]
-	m.pending = append(m.pending, rawBlocks{needed: m.header.first, offset: offset, bytes: append([]byte(nil), blocks...)})
-	m.offset = offset + int64(len(blocks))
+	blocks := alignUp(offset+n, LogBlockSize) - offset
+	m.pending = append(m.pending, rawBlocks{needed: m.header.first, offset: offset, bytes: append([]byte(nil), raw[:blocks]...)})
+	m.offset = offset + n
 	if m.parser.left > 0 {
 		next, err := m.successor(link{seg.epoch, seg.serial, l.geo.end(m.place), m.chain}, true)
 		if err != nil {
@@ -459,7 +501,7 @@ func (m *Recover) reject(reason string) {
 		}
 	}
 	m.place, m.offset, m.chain = m.from.place, m.from.at.Offset, m.from.chain
-	m.stop(reason, m.header.first)
+	m.stop(m.offset, reason, m.header.first)
 }
 
 // accept takes a whole group into the chain.
@@ -502,7 +544,9 @@ func (m *Recover) accept() error {
 	m.result.Bytes += h.length
 	m.durable = max(m.durable, h.durable)
 	m.places = h.places
-	m.unproven = append(m.unproven, m.pending...)
+	for _, b := range m.pending {
+		m.unproven = joined(m.unproven, b)
+	}
 	keep := m.unproven[:0]
 	for _, b := range m.unproven {
 		if b.needed > m.durable {
@@ -515,11 +559,24 @@ func (m *Recover) accept() error {
 	return nil
 }
 
-// stop ends the chain at the current place and offset, and goes on to look ahead.
-func (m *Recover) stop(reason string, first types.Seq) {
-	if reason != "" {
-		m.result.Discarded = &Discarded{Offset: m.offset, First: first, Reason: reason}
+// joined appends b to the list, or, if it goes on in the log block where the last element ends, to that: then no sync came
+// between them, and they are proven together.
+func joined(list []rawBlocks, b rawBlocks) []rawBlocks {
+	if b.offset%LogBlockSize == 0 {
+		return append(list, b)
 	}
+	last := &list[len(list)-1]
+	last.bytes = append(last.bytes[:b.offset-last.offset], b.bytes...)
+	last.needed = b.needed
+	return list
+}
+
+// stop ends the chain, and goes on to look ahead. What was meant to go on at offset, if there is a reason, is discarded.
+func (m *Recover) stop(offset int64, reason string, first types.Seq) {
+	if reason != "" {
+		m.result.Discarded = &Discarded{Offset: offset, First: first, Reason: reason}
+	}
+	m.offset = alignUp(m.offset, LogBlockSize)
 	m.pending = nil
 	m.ahead = -1
 	m.state = recoverAhead

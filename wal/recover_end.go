@@ -70,20 +70,37 @@ func (m *Recover) checkBefore() error {
 	}
 	begin := l.geo.start(m.place)
 	carry := m.headers[m.place].h.carry
-	at, chain := LogBlockSize+alignUp(carry, LogBlockSize), uint64(0)
+	at, chain := LogBlockSize+carry, uint64(0)
 	for known := false; at < m.start.Offset-begin; known = true {
-		h, ok, _ := decodeGroupHeader(m.buf[at:], l.cfg.Database)
-		if !ok || h.offset != begin+at || known && h.previous != chain {
+		h, ok := m.groupAt(at, chain, known)
+		if next := alignUp(at, LogBlockSize); !ok && next > at {
+			if at = next; at >= m.start.Offset-begin {
+				break
+			}
+			h, ok = m.groupAt(at, chain, known)
+		}
+		if !ok {
 			return fmt.Errorf("%w: %w", types.ErrLogMismatch, l.corruptf(begin+at,
 				"no group of the chain that the meta block's start of the log continues: the log is an older copy, or damaged"))
 		}
-		at, chain = at+alignUp(h.length, LogBlockSize), h.chain
+		at, chain = at+h.length, h.chain
 	}
+	at = alignUp(at, LogBlockSize)
 	if chain != 0 && (at != m.start.Offset-begin || chain != m.start.Chain) {
 		return fmt.Errorf("%w: %w", types.ErrLogMismatch, l.corruptf(m.start.Offset,
 			"the group before the start of the log is not the one that the meta block means"))
 	}
 	return nil
+}
+
+// groupAt returns the header of the group at a place of the segment in buf, if one is there that goes on from chain, if that is
+// known.
+func (m *Recover) groupAt(at int64, chain uint64, known bool) (groupHeader, bool) {
+	if int64(len(m.buf))-at < groupHeaderSize {
+		return groupHeader{}, false
+	}
+	h, ok, _ := decodeGroupHeader(m.buf[at:], m.log.cfg.Database)
+	return h, ok && h.offset == m.log.geo.start(m.place)+at && (!known || h.previous == chain)
 }
 
 // prepareRewrite submits the unproven log blocks to be written again, or ends a read-only recovery.

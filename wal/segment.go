@@ -17,7 +17,7 @@ import (
 //	| place 0      | place 1      | place 2      |     place n-1 |
 //	+--------------+--------------+--------------+-- ... --------+
 //
-// Each segment is a header block and then groups, each starting on a log block.
+// Each segment is a header block and then groups. See group.go for where they start.
 //
 //	0         4096
 //	+---------+-----------------+-------+----------------+-- ... --+

@@ -26,7 +26,7 @@ func (l *Log) capacity() int64 {
 		case s.free():
 			n += l.perSegment(i)
 		case s.serial == l.at.Serial && !l.fresh:
-			n += max(0, l.geo.end(i)-l.at.Offset-int64(maxFrame(l.cfg.PageSize)))
+			n += max(0, l.geo.end(i)-l.at.block().Offset-int64(maxFrame(l.cfg.PageSize)))
 		}
 	}
 	return n
