@@ -156,7 +156,8 @@ func (b *beginOp) await() {
 func (b *beginOp) begun(ptx *pager.Tx) (types.IOResult[*Tx], error) {
 	db := b.db
 	tx, w := b.tx, b.w
-	w.tree.Start(ptx, db.memory.Swap(nil))
+	w.machines = db.machines()
+	w.tree.Start(ptx, &w.memory)
 	w.tx, w.w, w.durability, w.seq = ptx, &w.tree, db.opts.Durability, uint64(ptx.Seq())
 	w.began = db.io.Now()
 	tx.db, tx.ctx, tx.w = db, b.ctx, w

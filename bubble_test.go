@@ -293,8 +293,18 @@ func TestAutomaticCheckpointAndStall(t *testing.T) {
 	}}
 	bubble(t, o, func(t *testing.T, d *slowDisk, db *DB) {
 		value := make([]byte, 900)
+		fill := func(i int) func(*Tx) error { // some 8 KiB of log
+			return func(tx *Tx) error {
+				for k := range 8 {
+					if err := tx.Root().Put(fmt.Appendf(nil, "%d %d", k, i), value); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		}
 		for i := range 300 {
-			require.NoError(t, db.Update(func(tx *Tx) error { return tx.Root().Put(fmt.Appendf(nil, "%d", i), value) }))
+			require.NoError(t, db.Update(fill(i)))
 			require.LessOrEqual(t, db.backlog(), int64(3<<17))
 		}
 		require.Positive(t, stalls.Load())
@@ -304,7 +314,7 @@ func TestAutomaticCheckpointAndStall(t *testing.T) {
 		had := checkpoints.Load()
 		require.Positive(t, had)
 		for i := 0; db.backlog() < 1<<17; i++ {
-			require.NoError(t, db.Update(func(tx *Tx) error { return tx.Root().Put(fmt.Appendf(nil, "%d", i), value) }))
+			require.NoError(t, db.Update(fill(i)))
 		}
 		time.Sleep(time.Minute)
 		require.Greater(t, checkpoints.Load(), had)

@@ -90,7 +90,7 @@ func (tx *Tx) beginCommit(c *pager.Commit) error {
 		tx.keep(tx.w.saves[0].at)
 		tx.w.saves = nil
 	}
-	tx.db.memory.Store(tx.w.w.Leave()) // nobody else has the transaction any more
+	tx.db.leaveMachines(tx.w)
 	c.Start(tx.w.tx, tx.w.durability == Relaxed)
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pawldb/pawl/btree"
 	"github.com/pawldb/pawl/io"
 	"github.com/pawldb/pawl/pager"
 	"github.com/pawldb/pawl/types"
@@ -34,7 +33,7 @@ type DB struct {
 	bg        background
 	relaxed   atomic.Bool                  // a commit may not be on stable storage
 	writer    atomic.Pointer[Tx]           // the write transaction that is open
-	memory    atomic.Pointer[btree.Memory] // for the next write transaction
+	spare     atomic.Pointer[machines] // for the next write transaction
 	remains   remains
 	stacks    sync.Map     // *Tx to txStack, with Options.Debug
 	abandoned atomic.Bool  // a commit is with the log, and nobody waits for it

@@ -42,7 +42,13 @@ type writeTx struct {
 	tree     btree.Writer // w
 	commitOp commitOp     // of Update
 
-	// Machines of whichever operation has entered the transaction, and what drives them in the blocking methods.
+	*machines
+}
+
+// machines are those of whichever operation has entered a write transaction, and what drives them in the blocking methods. They
+// go on from one transaction to the next, with their memory.
+type machines struct {
+	memory  btree.Memory
 	put     btree.Put
 	del     btree.Delete
 	find    btree.Find
@@ -51,6 +57,26 @@ type writeTx struct {
 	entryOp entryOp
 	valueOp valueOp
 	buf     []byte // of PutReader
+}
+
+// machines returns those of the transaction before, or new ones.
+func (db *DB) machines() *machines {
+	if m := db.spare.Swap(nil); m != nil {
+		return m
+	}
+	return new(machines)
+}
+
+// leaveMachines leaves those of a transaction that nobody can enter any more to the next one, without what they worked on.
+func (db *DB) leaveMachines(w *writeTx) {
+	m := w.machines
+	w.machines = nil
+	w.tree.Leave()
+	m.put.Clear()
+	m.del.Clear()
+	m.find = btree.Find{}
+	m.putOp, m.delOp, m.entryOp, m.valueOp, m.buf = putOp{}, delOp{}, entryOp{}, valueOp{}, nil
+	db.spare.Store(m)
 }
 
 // txStack is where a transaction was begun.

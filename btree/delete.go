@@ -61,6 +61,13 @@ func (d *Delete) Start(w *Writer, root types.PageID, key []byte, only Kinds) {
 	}
 }
 
+// Clear lets go of what the machine, which has ended, worked on, and keeps its memory.
+func (d *Delete) Clear() {
+	if d.w != nil {
+		d.Start(nil, 0, nil, 0)
+	}
+}
+
 // Step goes on with removing.
 func (d *Delete) Step() (types.IOResult[DeleteResult], error) {
 	if d.state == deleteStart {

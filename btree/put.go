@@ -70,6 +70,13 @@ func (p *Put) Start(w *Writer, root types.PageID, key []byte, e Entry, over Kind
 	p.forget()
 }
 
+// Clear lets go of what the machine, which has ended, worked on, and keeps its memory.
+func (p *Put) Clear() {
+	p.w, p.key, p.e = nil, nil, Entry{}
+	p.path.reset()
+	p.forget()
+}
+
 // forget clears the parts that the last use has used: to clear all of the 2 KiB is a good part of what a Put costs.
 func (p *Put) forget() {
 	if p.large.w != nil {

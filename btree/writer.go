@@ -46,15 +46,17 @@ type Memory struct {
 // keptArena is how many bytes of items a writer leaves to the next one.
 const keptArena = 256 << 10
 
-// Leave ends the writer, whose machines have ended, and returns its memory for the next.
-func (w *Writer) Leave() *Memory {
+// Leave ends the writer, whose machines have ended: its memory is ready for the next.
+func (w *Writer) Leave() {
 	m := w.mem
 	w.mem = nil
-	clear(m.items[:cap(m.items)])
+	if len(m.items) > 0 {
+		clear(m.items[:cap(m.items)])
+		m.items = m.items[:0]
+	}
 	if cap(m.arena) > keptArena {
 		m.items, m.arena = nil, nil
 	}
-	return m
 }
 
 // Source returns the source that sees the transaction's changes.

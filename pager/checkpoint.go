@@ -251,7 +251,7 @@ func (a *attempt) fix() error {
 	}
 	p.interval.blocks += p.interval.short
 	p.interval.short = 0
-	behind.add(need)
+	behind.add(&need)
 	p.running, p.interval = p.interval, behind
 	p.recounts++
 	p.log.Split(a.x, a.from.number+1)
@@ -280,7 +280,8 @@ func (a *attempt) fix() error {
 func (p *Pager) needBehind(fulls, changed []types.PageID) need {
 	saved := p.interval
 	p.interval = interval{}
-	n := p.needOf(nil, changed, p.queued.NextPage)
+	var n need
+	p.needOf(&n, nil, changed, p.queued.NextPage)
 	p.interval = saved
 	n.blocks += uint64(len(fulls))
 	return n

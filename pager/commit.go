@@ -46,15 +46,14 @@ type Commit struct {
 	sync            *fileSync
 	begin           *beginLog
 	grow            *growFile
-	log             wal.Reserve
+	log             *wal.Reserve
 	space           wal.Reservation
 	queued          bool
 	blocks          uint64 // reserved in the file's space
 	frames          *wal.Commit
 	staged          *staged
 	logged, changed []types.PageID // those with an image, and those whose map entry changes, ascending
-	need            need
-	counted         uint64 // Pager.recounts when that was counted
+	counted         uint64         // Pager.recounts when Pager.need was counted
 	wait            wal.Wait
 }
 
@@ -99,7 +98,7 @@ func (c *Commit) Step() (types.IOResult[struct{}], error) {
 		case commitGrow:
 			wait, err = stepInto(c.grow, &c.state, commitReserve)
 		case commitLog:
-			wait, err = stepInto(&c.log, &c.state, commitQueue)
+			wait, err = stepInto(c.log, &c.state, commitQueue)
 		case commitQueue:
 			err = c.queue()
 		case commitWait:
@@ -277,23 +276,32 @@ func (c *Commit) reserve() error {
 	if c.shrinks() {
 		spare = 0
 	}
-	if c.need.blocks > 0 {
+	if p.need.blocks > 0 {
 		free, reserved := p.space.available()
-		if free-reserved < c.need.blocks+spare || !p.space.reserve(c.need.blocks) {
-			c.grow = &growFile{p: p, more: c.need.blocks + spareBlocks}
+		if free-reserved < p.need.blocks+spare || !p.space.reserve(p.need.blocks) {
+			c.grow = &growFile{p: p, more: p.need.blocks + spareBlocks}
 			c.state = commitGrow
 			return nil
 		}
 	}
-	c.blocks = c.need.blocks
-	c.log.Start(p.log, c.frames.Size(), c.shrinks(), &c.space)
-	c.state = commitLog
+	c.blocks = p.need.blocks
+	ok, err := p.log.TryReserve(c.frames.Size(), c.shrinks(), &c.space)
+	if err != nil {
+		return err
+	}
+	c.state = commitQueue
+	if !ok {
+		c.log = new(wal.Reserve)
+		c.log.Start(p.log, c.frames.Size(), c.shrinks(), &c.space)
+		c.state = commitLog
+	}
 	return nil
 }
 
 // count counts the blocks that the next checkpoint will need for the commit. The caller holds p.mu.
 func (c *Commit) count() {
-	c.need, c.counted = c.p.needOf(c.logged, c.changed, c.tx.globals.NextPage), c.p.recounts
+	c.p.needOf(&c.p.need, c.logged, c.changed, c.tx.globals.NextPage)
+	c.counted = c.p.recounts
 }
 
 // queue hands the commit over, publishes its pages to the next writer, and passes the turn on.
@@ -305,14 +313,14 @@ func (c *Commit) queue() error {
 	p.mu.Lock()
 	// A checkpoint may have begun since the blocks were counted: then this commit belongs to the next interval.
 	if c.counted != p.recounts {
-		if c.count(); c.need.blocks > c.blocks {
+		if c.count(); p.need.blocks > c.blocks {
 			p.mu.Unlock()
 			c.release()
 			c.state = commitReserve
 			return nil
 		}
-		p.space.unreserve(c.blocks - c.need.blocks)
-		c.blocks = c.need.blocks
+		p.space.unreserve(c.blocks - p.need.blocks)
+		c.blocks = p.need.blocks
 	}
 	c.frames.Tag = c.staged
 	if err := p.log.Queue(c.frames, &c.space, c.full); err != nil {
@@ -320,7 +328,7 @@ func (c *Commit) queue() error {
 		return err
 	}
 	c.queued = true
-	p.interval.add(c.need)
+	p.interval.add(&p.need)
 	p.queued = tx.globals
 	p.commits = append(p.commits, queuedCommit{tx.seq, tx.globals})
 	c.publish()

@@ -26,8 +26,8 @@ type need struct {
 
 // needOf counts what a commit with these pages adds. fulls are pages with an image or a delta, changed all pages whose map entry
 // changes, ascending. next is the first page id never used. The caller holds p.mu.
-func (p *Pager) needOf(fulls, changed []types.PageID, next types.PageID) need {
-	var n need
+func (p *Pager) needOf(n *need, fulls, changed []types.PageID, next types.PageID) {
+	n.reset()
 	for _, id := range fulls {
 		if kind, ok := p.log.InNewestLayer(id); !ok || !kind.Image() {
 			n.blocks++
@@ -52,15 +52,24 @@ func (p *Pager) needOf(fulls, changed []types.PageID, next types.PageID) need {
 	if grown := n.height - max(p.interval.height, p.gen.height); grown > 0 && p.gen.height > 0 {
 		n.blocks += uint64(grown) // the old root's ancestors, if nothing below it changes
 	}
-	return n
+}
+
+// reset makes n that of nothing, and keeps its memory if that is little.
+func (n *need) reset() {
+	n.blocks, n.height = 0, 0
+	for level := range n.nodes {
+		if n.nodes[level] = n.nodes[level][:0]; cap(n.nodes[level]) > keptIDs {
+			n.nodes[level] = nil
+		}
+	}
 }
 
 // add takes a commit's need into the interval, whose blocks have been reserved. The caller holds p.mu.
-func (v *interval) add(n need) {
+func (v *interval) add(n *need) {
 	v.blocks += n.blocks
 	v.height = n.height
-	for level, nodes := range n.nodes {
-		for _, index := range nodes {
+	for level := range n.nodes {
+		for _, index := range n.nodes[level] {
 			if v.nodes[level] == nil {
 				v.nodes[level] = map[uint64]struct{}{}
 			}

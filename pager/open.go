@@ -390,7 +390,7 @@ func (o *Open) reserve() error {
 		return nil
 	}
 	p.mu.Lock()
-	p.interval.add(need)
+	p.interval.add(&need)
 	p.mu.Unlock()
 	o.bufs[0] = p.meta.encode()
 	o.state = openRewrite

@@ -76,6 +76,7 @@ type Pager struct {
 	queued       Globals // as of the newest queued commit: the next writer's base
 	interval     interval
 	running      interval // of the checkpoint under way
+	need         need     // of the commit that has the writer's turn
 	recounts     uint64   // times that needOf may have come to return something else, but for commits
 	fileFailures uint64   // failed syncs of the file: what was written before the last one and not synced since is void
 	fileFailure  error    // the last of them

@@ -133,7 +133,7 @@ func (r *Reserve) Step() (types.IOResult[struct{}], error) {
 	for {
 		switch r.state {
 		case reserveTry:
-			ok, err := r.try()
+			ok, err := l.TryReserve(r.bytes, r.urgent, r.result)
 			if err != nil {
 				return r.end(err)
 			}
@@ -221,23 +221,22 @@ func (l *Log) fileSize() int64 {
 	return l.fileEnd
 }
 
-// try takes the bytes if there is room.
-func (r *Reserve) try() (bool, error) {
-	l := r.log
+// TryReserve is what Reserve does first: it reserves the bytes, and reports whether there was room for them. It waits for nothing.
+func (l *Log) TryReserve(bytes int64, urgent bool, result *Reservation) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failed != nil {
 		return false, l.failed
 	}
 	spare := l.spare
-	if r.urgent {
+	if urgent {
 		spare = 0
 	}
-	if l.capacity()-l.reserved-spare < r.bytes {
+	if l.capacity()-l.reserved-spare < bytes {
 		return false, nil
 	}
-	l.reserved += r.bytes
-	*r.result = Reservation{log: l, bytes: r.bytes}
+	l.reserved += bytes
+	*result = Reservation{log: l, bytes: bytes}
 	return true, nil
 }
 
