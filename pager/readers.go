@@ -40,6 +40,7 @@ type registry struct {
 // readerBlock is some of the slots; blocks are never taken away.
 type readerBlock struct {
 	slots [64]readerSlot
+	high  atomic.Int32 // slots that were ever taken, from the front: the others need not be looked at
 	index int
 	next  atomic.Pointer[readerBlock]
 }
@@ -118,7 +119,13 @@ func (r *registry) claim(snap *Snapshot) *readerSlot {
 func (b *readerBlock) claim(snap *Snapshot) *readerSlot {
 	for i := range b.slots {
 		slot := &b.slots[i]
-		if slot.snapshot.Load() == nil && slot.snapshot.CompareAndSwap(nil, snap) {
+		if slot.snapshot.Load() != nil {
+			continue
+		}
+		for high := b.high.Load(); int(high) <= i; high = b.high.Load() {
+			b.high.CompareAndSwap(high, int32(i)+1) // before the slot is taken: whoever does not see it sees no snapshot
+		}
+		if slot.snapshot.CompareAndSwap(nil, snap) {
 			return slot
 		}
 	}
@@ -153,7 +160,7 @@ func (r *registry) live(dst []*Snapshot, published *atomic.Pointer[Snapshot]) []
 	}
 	dst = append(dst[:0], newest)
 	for b := r.first; b != nil; b = b.next.Load() {
-		for i := range b.slots {
+		for i := range b.high.Load() {
 			if snap := b.slots[i].snapshot.Load(); snap != nil && snap != gone {
 				dst = append(dst, snap)
 			}

@@ -57,10 +57,10 @@ func (g *layout) build(l *Log, commits []*Commit) {
 	case l.fresh:
 		g.begin(link{l.at.Epoch, l.at.Serial, l.at.Offset, l.chain})
 		l.fresh = false
-	case l.at.Offset+groupHeaderSize > l.geo.end(l.segmentOf(l.at.Serial).place):
+	case l.at.Offset+groupHeaderSize > l.geo.end(l.current().place):
 		g.begin(link{l.at.Epoch, l.at.Serial, l.at.Offset, l.chain})
 	default:
-		g.place = l.segmentOf(l.at.Serial).place
+		g.place = l.current().place
 		g.newPiece()
 	}
 	seg := &l.segments[g.place]

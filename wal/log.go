@@ -91,6 +91,7 @@ type Log struct {
 	fileEnd  int64
 
 	at        Position // where the next group starts: right behind the last, or, once that is durable, at the next log block
+	atPlace   int      // of the segment that holds at, as a rule: see current
 	chain     uint64   // there
 	synced    end      // behind the group of the durable commit
 	metaWrite uint64   // number of the newest durable meta write

@@ -25,11 +25,27 @@ func (l *Log) capacity() int64 {
 		switch s := &l.segments[i]; {
 		case s.free():
 			n += l.perSegment(i)
-		case s.serial == l.at.Serial && !l.fresh:
-			n += max(0, l.geo.end(i)-l.at.block().Offset-int64(maxFrame(l.cfg.PageSize)))
+		case s.serial == l.at.Serial:
+			n += l.currentCapacity()
 		}
 	}
 	return n
+}
+
+// currentCapacity returns what of that is in the segment where the log ends. The caller holds the lock.
+func (l *Log) currentCapacity() int64 {
+	if l.fresh || len(l.segments) == 0 {
+		return 0
+	}
+	return max(0, l.geo.end(l.current().place)-l.at.block().Offset-int64(maxFrame(l.cfg.PageSize)))
+}
+
+// current returns the segment where the log ends. The caller holds the lock.
+func (l *Log) current() *segment {
+	if l.atPlace >= len(l.segments) || l.segments[l.atPlace].serial != l.at.Serial {
+		l.atPlace = l.segmentOf(l.at.Serial).place
+	}
+	return &l.segments[l.atPlace]
 }
 
 // segmentOf returns the segment in use as serial. The caller holds the lock.
@@ -232,7 +248,7 @@ func (l *Log) TryReserve(bytes int64, urgent bool, result *Reservation) (bool, e
 	if urgent {
 		spare = 0
 	}
-	if l.capacity()-l.reserved-spare < bytes {
+	if l.currentCapacity()-l.reserved-spare < bytes && l.capacity()-l.reserved-spare < bytes {
 		return false, nil
 	}
 	l.reserved += bytes
