@@ -227,10 +227,11 @@ func (c *Commit) stage(img, base *Image) {
 	if base != nil && c.frames.DeltaBytes() < p.dirtyMax()/deltaPart {
 		count, bytes := p.log.Deltas(img.id)
 		limit := min((len(img.data)-(end-start))/4*3, len(img.data)-bytes)
-		var ok bool
-		if p.ranges, ok = wal.Diff(p.ranges[:0], base.data, img.data, limit); ok && count < wal.DeltasMax {
-			c.frames.Delta(img.id, base.version, p.ranges, base.Sum(), img.Sum())
-			return
+		if count < wal.DeltasMax {
+			if parts, ok := p.differ.Diff(base.data, img.data, limit); ok {
+				c.frames.Delta(img.id, base.version, parts, base.Sum(), img.Sum())
+				return
+			}
 		}
 	}
 	c.frames.Full(img.id, img.data, start, end)

@@ -85,7 +85,7 @@ type Pager struct {
 	snapshots    []*Snapshot                    // scratch of reap
 	seqs         []types.Seq                    // scratch of commit
 	indexHeld    int64                          // bytes of the log's index that the cache's budget pays for
-	ranges       []byte                         // scratch of commit, which the writer's turn guards
+	differ       wal.Differ                     // of commit, which the writer's turn guards
 	figures      figures
 	writing      atomic.Bool      // somebody has the writer's turn, for Stats, as are
 	dirty        atomic.Int64     // bytes in memory of the transaction's pages, and
