@@ -253,6 +253,7 @@ func (a *attempt) fix() error {
 	p.interval.short = 0
 	behind.add(need)
 	p.running, p.interval = p.interval, behind
+	p.intervals++
 	p.log.Split(a.x, a.from.number+1)
 	a.split = true
 	p.covered[a.from.number+1] = a.x
@@ -516,6 +517,7 @@ func (a *attempt) undo() {
 	taken = a.returnExtra(taken)
 	behind := p.interval
 	p.interval = p.running
+	p.intervals++
 	p.interval.blocks -= taken
 	p.interval.join(behind)
 	if p.space.reserve(taken) {

@@ -53,6 +53,7 @@ type Commit struct {
 	frames *wal.Commit
 	images []*Image
 	need   need
+	when   countedAt // need was counted
 	wait   wal.Wait
 }
 
@@ -250,7 +251,7 @@ const spareBlocks = 32
 func (c *Commit) reserve() error {
 	p := c.p
 	p.mu.Lock()
-	c.need = p.needOf(c.fulls(), c.changed(), c.tx.globals.NextPage)
+	c.need, c.when = p.needOf(c.fulls(), c.changed(), c.tx.globals.NextPage), p.countedNow()
 	p.mu.Unlock()
 	spare := uint64(spareBlocks)
 	if c.shrinks() {
@@ -298,12 +299,14 @@ func (c *Commit) queue() error {
 	}
 	p.mu.Lock()
 	// A checkpoint may have begun since the blocks were counted: then this commit belongs to the next interval.
-	if need := p.needOf(c.fulls(), c.changed(), tx.globals.NextPage); need.blocks > c.blocks {
-		p.mu.Unlock()
-		c.release()
-		c.state = commitReserve
-		return nil
-	} else {
+	if now := p.countedNow(); now != c.when {
+		need := p.needOf(c.fulls(), c.changed(), tx.globals.NextPage)
+		if need.blocks > c.blocks {
+			p.mu.Unlock()
+			c.release()
+			c.state = commitReserve
+			return nil
+		}
 		p.space.unreserve(c.blocks - need.blocks)
 		c.blocks, c.need = need.blocks, need
 	}
@@ -342,6 +345,8 @@ func (c *Commit) publish() {
 		p.seqs = append(p.seqs, s.Seq)
 	}
 	clear(p.snapshots)
+	p.cache.pruneAll(p.superseded, p.seqs)
+	p.superseded = p.superseded[:0]
 	for id, d := range c.tx.pages.all() {
 		switch {
 		case d.freed && d.fresh:
@@ -354,7 +359,9 @@ func (c *Commit) publish() {
 		}
 	}
 	for _, img := range c.images {
-		p.cache.publish(img, true, p.seqs)
+		if p.cache.publish(img, true, p.seqs) {
+			p.superseded = append(p.superseded, img.id)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package pager
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -37,6 +38,7 @@ type dirtySet struct {
 	open   map[types.PageID]*dirtyPage
 	packed map[uint64]*packedChunk // by id / packedPages
 	count  int                     // of packed pages
+	order  []*dirtyPage            // the open ones by id; nil: to be sorted
 
 	newest, oldest *dirtyPage // in memory
 	resident       int        // number of them
@@ -111,7 +113,7 @@ func (s *dirtySet) get(id types.PageID) *dirtyPage {
 	}
 	s.unpacked(c, id)
 	d := &p
-	s.open[id] = d
+	s.open[id], s.order = d, nil
 	return d
 }
 
@@ -128,7 +130,7 @@ func (s *dirtySet) unpacked(c *packedChunk, id types.PageID) {
 func (s *dirtySet) set(id types.PageID, d *dirtyPage) {
 	s.remove(id)
 	d.id = id
-	s.open[id] = d
+	s.open[id], s.order = d, nil
 	if d.base != nil {
 		s.based++
 	}
@@ -142,6 +144,7 @@ func (s *dirtySet) remove(id types.PageID) {
 	if d := s.get(id); d != nil {
 		s.unlink(d)
 		delete(s.open, id)
+		s.order = nil
 		if d.base != nil {
 			s.based--
 		}
@@ -247,15 +250,25 @@ func (s *dirtySet) pack(d *dirtyPage) {
 	c[d.id%packedPages].state, c[d.id%packedPages].sum = state, d.sum
 	s.count++
 	delete(s.open, d.id)
+	s.order = nil
+}
+
+// sorted returns the open pages by id. They are sorted once for all the passes of a commit.
+func (s *dirtySet) sorted() []*dirtyPage {
+	if s.order == nil && len(s.open) > 0 {
+		s.order = slices.AppendSeq(make([]*dirtyPage, 0, len(s.open)), maps.Values(s.open))
+		slices.SortFunc(s.order, func(a, b *dirtyPage) int { return cmp.Compare(a.id, b.id) })
+	}
+	return s.order
 }
 
 // all yields every page, by id. The set must not change meanwhile.
 func (s *dirtySet) all() iter.Seq2[types.PageID, *dirtyPage] {
 	return func(yield func(types.PageID, *dirtyPage) bool) {
-		open := slices.Sorted(maps.Keys(s.open))
+		open := s.sorted()
 		before := func(end types.PageID) bool {
-			for len(open) > 0 && open[0] < end {
-				if !yield(open[0], s.open[open[0]]) {
+			for len(open) > 0 && open[0].id < end {
+				if !yield(open[0].id, open[0]) {
 					return false
 				}
 				open = open[1:]

@@ -24,6 +24,16 @@ type need struct {
 	height int
 }
 
+// countedAt tells whether what needOf has counted still holds: only a checkpoint that begins, ends or fails changes it under the
+// writer's turn.
+type countedAt struct {
+	intervals uint64
+	gen       *generation
+}
+
+// countedNow returns it for now. The caller holds p.mu.
+func (p *Pager) countedNow() countedAt { return countedAt{p.intervals, p.gen} }
+
 // needOf counts what a commit with these pages adds. fulls are pages with an image or a delta, changed all pages whose map entry
 // changes, ascending. next is the first page id never used. The caller holds p.mu.
 func (p *Pager) needOf(fulls, changed []types.PageID, next types.PageID) need {

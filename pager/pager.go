@@ -75,6 +75,7 @@ type Pager struct {
 	commits      []queuedCommit
 	queued       Globals // as of the newest queued commit: the next writer's base
 	interval     interval
+	intervals    uint64   // times that a checkpoint has replaced interval
 	running      interval // of the checkpoint under way
 	fileFailures uint64   // failed syncs of the file: what was written before the last one and not synced since is void
 	fileFailure  error    // the last of them
@@ -84,6 +85,7 @@ type Pager struct {
 	covered      map[types.Generation]types.Seq // by the generations that have a layer in the log's index
 	snapshots    []*Snapshot                    // scratch of reap
 	seqs         []types.Seq                    // scratch of commit
+	superseded   []types.PageID                 // by the newest queued commit: the version before was still visible then
 	indexHeld    int64                          // bytes of the log's index that the cache's budget pays for
 	differ       wal.Differ                     // of commit, which the writer's turn guards
 	figures      figures

@@ -261,7 +261,7 @@ func TestDeltasInARow(t *testing.T) {
 	require.NoError(t, w.wait(c.Seq(), true))
 	_, _, err = reopen(t, w.m)
 	require.ErrorIs(t, err, types.ErrCorrupt)
-	require.ErrorContains(t, err, "more than 8 deltas in a row")
+	require.ErrorContains(t, err, "more than 16 deltas in a row")
 	var corrupt *types.CorruptError
 	require.ErrorAs(t, err, &corrupt)
 	require.Equal(t, types.PageID(3), corrupt.Page)

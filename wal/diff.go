@@ -33,6 +33,7 @@ const (
 type Differ struct {
 	base, image []byte
 	changes     []byte
+	limit       int // of changes, in bytes
 	end         int // of the part before, in the image
 	shift       int // by which the move before went up
 
@@ -59,7 +60,7 @@ func (d *Differ) Diff(base, image []byte, limit int) (parts []byte, ok bool) {
 
 // scan collects the changes. It reports false, having given up, if they take more than limit bytes.
 func (d *Differ) scan(limit int) bool {
-	d.changes, d.end, d.shift = d.changes[:0], 0, 0
+	d.changes, d.limit, d.end, d.shift = d.changes[:0], limit, 0, 0
 	for at := 0; len(d.changes) <= limit; {
 		at += same(d.base[at:], d.image[at:])
 		if at == len(d.image) {
@@ -77,8 +78,9 @@ func (d *Differ) difference(at int) int {
 	}
 	le := binary.LittleEndian
 	base, image := d.base, d.image
+	last := min(len(image)-word, at+d.limit-len(d.changes)) // a longer literal is too long
 	q := at
-	for ; q+word <= len(image); q++ {
+	for ; q <= last; q++ {
 		v := le.Uint64(image[q:])
 		switch {
 		case uint32(v) == le.Uint32(base[q:]): // four bytes: a new part costs less than they do
@@ -97,8 +99,11 @@ func (d *Differ) difference(at int) int {
 			}
 		}
 	}
-	d.literal(at, len(image))
-	return len(image)
+	if q+word > len(image) {
+		q = len(image)
+	}
+	d.literal(at, q)
+	return q
 }
 
 // shifted looks whether words were put into an array at at, or taken out of it, so that those behind them have moved. If so it
