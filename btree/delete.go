@@ -50,7 +50,7 @@ const (
 // Start readies the machine to remove key from the tree at root, if what is there is of a kind in only. key stays unchanged
 // until the end. A value's extents are freed; a bucket's tree is not, see DropBucket. Root 0 is the root bucket.
 func (d *Delete) Start(w *Writer, root types.PageID, key []byte, only Kinds) {
-	*d = Delete{w: w, root: root, key: key, only: only, path: path{steps: d.path.steps[:0], keys: d.path.keys}}
+	*d = Delete{w: w, root: root, key: key, only: only, path: path{steps: d.path.steps[:0]}}
 }
 
 // Step goes on with removing.
@@ -100,8 +100,8 @@ func (d *Delete) gather() (pending *io.Completion, err error) {
 		}
 		d.state = deleteEnded
 		leaf := d.path.last()
-		if i, found := leaf.node().search(d.key); found {
-			d.entry, d.slot[0] = leaf.node().entry(i), i
+		if d.path.found {
+			d.entry, d.slot[0] = leaf.node().entry(leaf.index), leaf.index
 			d.entry.Value = nil
 			if d.gone = d.only.Has(d.entry.Kind); d.gone {
 				d.old.start(d.entry)

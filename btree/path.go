@@ -12,8 +12,8 @@ import (
 // to lie where its parent says.
 type path struct {
 	steps []pathStep
+	found bool // descend has come to a leaf with the key
 	load  load
-	keys  [2][]byte // memory for fences
 }
 
 // pathStep is a node on a path.
@@ -64,16 +64,16 @@ func (p *path) fits(s Source, pg pager.Page) error {
 		return nil
 	}
 	parent := p.last()
-	return fitsUnder(s, parent.page, parent.index, pg, &p.keys)
+	return fitsUnder(s, parent.page, parent.index, pg)
 }
 
 // fitsUnder checks that a page is what child index of a parent has to be.
-func fitsUnder(s Source, parent pager.Page, index int, pg pager.Page, keys *[2][]byte) error {
+func fitsUnder(s Source, parent pager.Page, index int, pg pager.Page) error {
 	n, up := node(pg.Data), node(parent.Data)
 	if n.level() != up.level()-1 {
 		return s.corrupt(pg.ID, fmt.Sprintf("level %d below page %d of level %d", n.level(), parent.ID, up.level()))
 	}
-	if !n.fences().equal(up.childFences(index, keys)) {
+	if !up.bounds(index, n.fences()) {
 		return s.corrupt(pg.ID, fmt.Sprintf("fences are not those of child %d of page %d", index, parent.ID))
 	}
 	return nil
@@ -86,10 +86,9 @@ func (p *path) descend(s Source, root types.PageID, key []byte) (pending *io.Com
 		if pending != nil || err != nil {
 			return pending, err
 		}
-		n := node(pg.Data)
-		index, _ := 0, false
+		n, index := node(pg.Data), 0
 		if n.leaf() {
-			index, _ = n.search(key)
+			index, p.found = n.search(key)
 		} else {
 			index = n.childIndex(key)
 		}

@@ -39,6 +39,7 @@ type dirtySet struct {
 	packed map[uint64]*packedChunk // by id / packedPages
 	count  int                     // of packed pages
 	order  []*dirtyPage            // the open ones by id; nil: to be sorted
+	spare  []dirtyPage             // memory
 
 	newest, oldest *dirtyPage // in memory
 	resident       int        // number of them
@@ -48,6 +49,8 @@ type dirtySet struct {
 const (
 	packedPages = 16
 	packedBytes = packedPages*16 + 48 // of memory for a chunk, with its place in the map
+
+	dirtyChunk = 32 // states that memory is taken for at a time, at most
 
 	packedUsed  = 1 << 63
 	packedFresh = 1 << 62
@@ -83,6 +86,15 @@ func (s *dirtySet) peek(id types.PageID) (dirtyPage, bool) {
 		}
 	}
 	return dirtyPage{}, false
+}
+
+// packs reports whether the set has a page packed.
+func (s *dirtySet) packs(id types.PageID) bool {
+	if s.count == 0 {
+		return false
+	}
+	c := s.packed[uint64(id)/packedPages]
+	return c != nil && c[id%packedPages].state&packedUsed != 0
 }
 
 // unpack returns the page, if it is in the chunk.
@@ -126,9 +138,25 @@ func (s *dirtySet) unpacked(c *packedChunk, id types.PageID) {
 	}
 }
 
+// make returns memory for a page's state. It comes in chunks, since a batch changes very many pages.
+func (s *dirtySet) make(d dirtyPage) *dirtyPage {
+	if len(s.spare) == 0 {
+		s.spare = make([]dirtyPage, min(len(s.open)+1, dirtyChunk))
+	}
+	p := &s.spare[0]
+	s.spare = s.spare[1:]
+	*p = d
+	return p
+}
+
 // set makes d the state of a page.
 func (s *dirtySet) set(id types.PageID, d *dirtyPage) {
 	s.remove(id)
+	s.add(id, d)
+}
+
+// add does so for a page that is not in the set.
+func (s *dirtySet) add(id types.PageID, d *dirtyPage) {
 	d.id = id
 	s.open[id], s.order = d, nil
 	if d.base != nil {

@@ -12,9 +12,10 @@ const (
 	// moveLeast is the length of the shortest move that is found by content: a shorter one costs as much as its bytes.
 	moveLeast = 12
 
-	// searchFrom is how long the changes get before bytes are looked for that have moved to anywhere in the page: a few new
-	// cells take less, and are found without.
-	searchFrom = 640
+	// searchFrom and searchParts are how many bytes and parts the changes get before bytes are looked for that have moved to anywhere
+	// in the page: a few new cells take less, and are found without.
+	searchFrom  = 640
+	searchParts = 16
 
 	// shiftMost is how many words in a row are looked for that were put into an array, or taken out of it.
 	shiftMost = 8
@@ -34,11 +35,13 @@ type Differ struct {
 	base, image []byte
 	changes     []byte
 	limit       int // of changes, in bytes
+	parts       int
 	end         int // of the part before, in the image
 	shift       int // by which the move before went up
 
 	search bool     // places is filled
-	places []uint16 // by content of a word of the base: where it is, in words, plus 1
+	places []uint16 // by content of a word of the base, of which place takes the upper bits: where it is, in words, plus 1
+	less   int      // 64 less those bits
 }
 
 // Diff returns the parts of a delta that makes image out of base, as Commit.Delta wants them; they are good until the next use. It
@@ -60,8 +63,8 @@ func (d *Differ) Diff(base, image []byte, limit int) (parts []byte, ok bool) {
 
 // scan collects the changes. It reports false, having given up, if they take more than limit bytes.
 func (d *Differ) scan(limit int) bool {
-	d.changes, d.limit, d.end, d.shift = d.changes[:0], limit, 0, 0
-	for at := 0; len(d.changes) <= limit; {
+	d.changes, d.limit, d.parts, d.end, d.shift = d.changes[:0], limit, 0, 0, 0
+	for at := 0; len(d.changes) <= limit && (d.search || d.parts <= searchParts); {
 		at += same(d.base[at:], d.image[at:])
 		if at == len(d.image) {
 			return true
@@ -73,8 +76,10 @@ func (d *Differ) scan(limit int) bool {
 
 // difference adds parts for what is different from at on, and returns where the image is to be looked at next.
 func (d *Differ) difference(at int) int {
-	if next := d.shifted(at); next > 0 {
-		return next
+	if !d.search {
+		if next := d.shifted(at); next > 0 {
+			return next
+		}
 	}
 	le := binary.LittleEndian
 	base, image := d.base, d.image
@@ -82,6 +87,10 @@ func (d *Differ) difference(at int) int {
 	q := at
 	for ; q <= last; q++ {
 		v := le.Uint64(image[q:])
+		if b := byte(v >> 24); !d.search && b != 0 && b != base[q+3] { // neither of the two below begins before it
+			q += 3
+			continue
+		}
 		switch {
 		case uint32(v) == le.Uint32(base[q:]): // four bytes: a new part costs less than they do
 			d.literal(at, q)
@@ -144,9 +153,9 @@ func (d *Differ) shifted(at int) int {
 // notePlaces notes where each word of the base is, but for zeroes.
 func (d *Differ) notePlaces() {
 	d.search = true
-	n := 1 << bits.Len(uint(len(d.base)/word))
-	if len(d.places) != n {
-		d.places = make([]uint16, n)
+	n := bits.Len(uint(len(d.base) / word))
+	if d.less = 64 - n; len(d.places) != 1<<n {
+		d.places = make([]uint16, 1<<n)
 	}
 	clear(d.places)
 	for i := range len(d.base) / word {
@@ -157,9 +166,7 @@ func (d *Differ) notePlaces() {
 }
 
 // place returns where places has a word of that content.
-func (d *Differ) place(v uint64) uint64 {
-	return v * 0x9e3779b97f4a7c15 >> (65 - bits.Len(uint(len(d.places))))
-}
+func (d *Differ) place(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> d.less }
 
 // find looks in the base for what the image has around q, not before at, where it has v. n is 0 if it is not there.
 func (d *Differ) find(v uint64, at, q int) (from, to, n int) {
@@ -180,6 +187,7 @@ func (d *Differ) find(v uint64, at, q int) (from, to, n int) {
 
 // part begins a part of n bytes at to.
 func (d *Differ) part(kind partKind, to, n int) {
+	d.parts++
 	d.changes = binary.AppendUvarint(d.changes, uint64(to-d.end))
 	d.changes = binary.AppendUvarint(d.changes, uint64(n)<<partKindBits|uint64(kind))
 	d.end = to + n
