@@ -266,3 +266,76 @@ func TestDeltasInARow(t *testing.T) {
 	require.ErrorAs(t, err, &corrupt)
 	require.Equal(t, types.PageID(3), corrupt.Page)
 }
+
+// leaf makes a page like a node's, of cells of 118 bytes with contents of their own, which lie in the given order behind a gap; the slots
+// are in the order of the numbers.
+func leaf(order ...int) []byte {
+	const cell, slots = 118, 40
+	le := binary.LittleEndian
+	b := make([]byte, 4096)
+	sorted := slices.Sorted(slices.Values(order))
+	end := len(b) - 6
+	for _, c := range order {
+		end -= cell
+		rng := rand.New(rand.NewPCG(uint64(c), 1))
+		slot := b[slots+word*slices.Index(sorted, c):]
+		le.PutUint32(slot, rng.Uint32())
+		le.PutUint16(slot[4:], uint16(end))
+		for i := range cell {
+			b[end+i] = byte(rng.Uint32()) | 1
+		}
+	}
+	le.PutUint32(b[4:], uint32(slots+word*len(order)))
+	le.PutUint32(b[8:], uint32(end))
+	return b
+}
+
+// What a delta of a node takes: what is new of it, and a little for what has moved.
+func TestWhatMovesIsNotLogged(t *testing.T) {
+	order := rand.New(rand.NewPCG(7, 7)).Perm(24)
+	base := leaf(order...)
+	without := func(cells ...int) (left []int) {
+		for _, c := range order {
+			if !slices.Contains(cells, c) {
+				left = append(left, c)
+			}
+		}
+		return left
+	}
+	for name, c := range map[string]struct {
+		base, image []byte
+		most        int
+	}{
+		"a cell more":                   {leaf(without(11)...), leaf(append(without(11), 11)...), 118 + 30},
+		"three more":                    {leaf(without(2, 11, 12)...), leaf(append(without(2, 11, 12), 11, 2, 12)...), 3*118 + 60},
+		"the last one fewer":            {leaf(append(without(11), 11)...), leaf(without(11)...), 40},
+		"cells moved together":          {base, leaf(slices.Sorted(slices.Values(order))...), 240},
+		"half of them gone":             {base, leaf(slices.Sorted(slices.Values(without(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)))...), 240},
+		"half of them new":              {leaf(without(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)...), leaf(slices.Sorted(slices.Values(order))...), 12*118 + 300},
+		"nothing but where they are is": {base, leaf(append(order[12:24:24], order[:12]...)...), 240},
+	} {
+		parts, ok := new(Differ).Diff(c.base, c.image, 3000)
+		require.True(t, ok, name)
+		require.LessOrEqual(t, len(parts), c.most, name)
+	}
+	_, ok := new(Differ).Diff(leaf(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), leaf(11, 12, 13, 14, 15, 16, 17, 18, 19, 20), 1000)
+	require.False(t, ok, "too much is new")
+}
+
+// BenchmarkDiff compares a node with itself after an insert, and after its cells were moved together.
+func BenchmarkDiff(b *testing.B) {
+	order := rand.New(rand.NewPCG(7, 7)).Perm(24)
+	for name, images := range map[string][2][]byte{
+		"insert":  {leaf(order[:23]...), leaf(order...)},
+		"rebuilt": {leaf(order...), leaf(slices.Sorted(slices.Values(order))...)},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var d Differ
+			for b.Loop() {
+				if _, ok := d.Diff(images[0], images[1], 3000); !ok {
+					b.Fatal("no delta")
+				}
+			}
+		})
+	}
+}

@@ -17,6 +17,10 @@ const (
 	searchFrom  = 640
 	searchParts = 16
 
+	// skipFrom is after how many bytes in a row that are found nowhere the search looks at fewer of them: the longer new bytes go on,
+	// the longer is what comes behind them.
+	skipFrom = 32
+
 	// shiftMost is how many words in a row are looked for that were put into an array, or taken out of it.
 	shiftMost = 8
 
@@ -85,27 +89,34 @@ func (d *Differ) difference(at int) int {
 	base, image := d.base, d.image
 	last := min(len(image)-word, at+d.limit-len(d.changes)) // a longer literal is too long
 	q := at
-	for ; q <= last; q++ {
+	for q <= last {
 		v := le.Uint64(image[q:])
-		if b := byte(v >> 24); !d.search && b != 0 && b != base[q+3] { // neither of the two below begins before it
-			q += 3
-			continue
-		}
 		switch {
 		case uint32(v) == le.Uint32(base[q:]): // four bytes: a new part costs less than they do
+			for q > at && image[q-1] == base[q-1] {
+				q--
+			}
 			d.literal(at, q)
 			return q
 		case v == 0:
-			n := word + zeroRun(image[q+word:])
+			end := q + word + zeroRun(image[q+word:])
+			for q > at && image[q-1] == 0 {
+				q--
+			}
 			d.literal(at, q)
-			d.part(partZero, q, n)
-			return q + n
+			d.part(partZero, q, end-q)
+			return end
 		case d.search:
 			if from, to, n := d.find(v, at, q); n > 0 {
 				d.literal(at, to)
 				d.move(from, to, n)
 				return to + n
 			}
+			q += 1 + (q-at)/skipFrom
+		case byte(v>>24) != 0 && byte(v>>24) != base[q+3]: // none of the above begins before it
+			q += 4
+		default:
+			q++
 		}
 	}
 	if q+word > len(image) {
