@@ -63,7 +63,7 @@ const (
 
 // Start readies the cursor for the tree at root, 0 for the root bucket's. It is at no entry.
 func (c *Cursor) Start(src Source, root types.PageID) {
-	*c = Cursor{src: src, tree: root, path: path{steps: c.path.steps[:0], keys: c.path.keys}, buf: c.buf}
+	*c = Cursor{src: src, tree: root, path: path{steps: c.path.steps[:0]}, buf: c.buf}
 	c.path.reset()
 }
 

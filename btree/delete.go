@@ -115,8 +115,8 @@ func (d *Delete) gather() (pending *io.Completion, err error) {
 		}
 		d.state = deleteEnded
 		leaf := d.path.last()
-		if i, found := leaf.node().search(d.key); found {
-			d.entry, d.slot[0] = leaf.node().entry(i), i
+		if d.path.found {
+			d.entry, d.slot[0] = leaf.node().entry(leaf.index), leaf.index
 			d.entry.Value = nil
 			if d.gone = d.only.Has(d.entry.Kind); d.gone {
 				d.old.start(d.entry)

@@ -199,7 +199,6 @@ func exercise(t *testing.T, n node, c *choices) {
 
 // readNode looks at a node in every way.
 func readNode(t *testing.T, n node, items []item, c *choices) {
-	var scratch [2][]byte
 	for i, it := range items {
 		at, found := n.search(it.key)
 		switch {
@@ -214,7 +213,7 @@ func readNode(t *testing.T, n node, items []item, c *choices) {
 			require.Equal(t, i > 0, found)
 			require.Equal(t, i, n.childIndex(it.key))
 			require.NotZero(t, n.child(i))
-			require.True(t, n.childFences(i, &scratch).hold(it.key))
+			require.True(t, childFences(t, n, i).hold(it.key))
 		}
 		require.Equal(t, string(it.key), string(n.appendKey(nil, i)))
 		require.True(t, bytes.HasSuffix(it.key, n.behindPrefix(i)))
@@ -229,7 +228,7 @@ func readNode(t *testing.T, n node, items []item, c *choices) {
 		if !n.leaf() {
 			there = there && want > 0
 			want = max(want, 1)
-			require.True(t, n.childFences(n.childIndex(key), &scratch).hold(key))
+			require.True(t, childFences(t, n, n.childIndex(key)).hold(key))
 		}
 		require.Equal(t, there, found)
 		require.Equal(t, want, at)
@@ -488,4 +487,35 @@ func TestHeads(t *testing.T) {
 	} {
 		require.Equal(t, c.want, head4([]byte(c.key)), "%q", c.key)
 	}
+}
+
+// childFences returns the fences that child i of an interior node has, after it has made sure that bounds takes those, and none that
+// are a little different.
+func childFences(t *testing.T, n node, i int) fences {
+	f := n.fences()
+	if i > 0 {
+		f.low = n.appendKey(nil, i)
+	}
+	if i+1 < n.count() {
+		f.high, f.bounded = n.appendKey(nil, i+1), true
+	}
+	require.True(t, n.bounds(i, f))
+	other := func(key []byte) (others [][]byte) {
+		others = append(others, append(slices.Clone(key), 0))
+		if len(key) > 0 {
+			first, last := slices.Clone(key), slices.Clone(key)
+			first[0]++
+			last[len(last)-1]++
+			others = append(others, first, last, key[:len(key)-1])
+		}
+		return others
+	}
+	for _, low := range other(f.low) {
+		require.False(t, n.bounds(i, fences{low: low, high: f.high, bounded: f.bounded}))
+	}
+	for _, high := range other(f.high) {
+		require.False(t, n.bounds(i, fences{low: f.low, high: high, bounded: true}))
+	}
+	require.False(t, n.bounds(i, fences{low: f.low, bounded: !f.bounded}))
+	return f
 }

@@ -12,8 +12,8 @@ import (
 // to lie where its parent says.
 type path struct {
 	steps []pathStep
+	found bool // descend has come to a leaf with the key
 	load  load
-	keys  [2][]byte // memory for fences
 }
 
 // pathStep is a node on a path.
@@ -26,9 +26,6 @@ func (s *pathStep) node() node { return node(s.page.Data) }
 
 // usualDepth is how many levels few trees have more of.
 const usualDepth = 5
-
-// usualKey is how many bytes few separators are longer than.
-const usualKey = 64
 
 // reset empties the path and keeps its memory.
 func (p *path) reset() {
@@ -72,21 +69,17 @@ func (p *path) fits(s Source, pg pager.Page) error {
 		}
 		return nil
 	}
-	if p.keys[0] == nil {
-		memory := make([]byte, 2*usualKey)
-		p.keys = [2][]byte{memory[:0:usualKey], memory[usualKey:usualKey]}
-	}
 	parent := p.last()
-	return fitsUnder(s, parent.page, parent.index, pg, &p.keys)
+	return fitsUnder(s, parent.page, parent.index, pg)
 }
 
 // fitsUnder checks that a page is what child index of a parent has to be.
-func fitsUnder(s Source, parent pager.Page, index int, pg pager.Page, keys *[2][]byte) error {
+func fitsUnder(s Source, parent pager.Page, index int, pg pager.Page) error {
 	n, up := node(pg.Data), node(parent.Data)
 	if n.level() != up.level()-1 {
 		return s.corrupt(pg.ID, fmt.Sprintf("level %d below page %d of level %d", n.level(), parent.ID, up.level()))
 	}
-	if !n.fences().equal(up.childFences(index, keys)) {
+	if !up.bounds(index, n.fences()) {
 		return s.corrupt(pg.ID, fmt.Sprintf("fences are not those of child %d of page %d", index, parent.ID))
 	}
 	return nil
@@ -99,10 +92,9 @@ func (p *path) descend(s Source, root types.PageID, key []byte) (pending *io.Com
 		if pending != nil || err != nil {
 			return pending, err
 		}
-		n := node(pg.Data)
-		index, _ := 0, false
+		n, index := node(pg.Data), 0
 		if n.leaf() {
-			index, _ = n.search(key)
+			index, p.found = n.search(key)
 		} else {
 			index = n.childIndex(key)
 		}

@@ -187,8 +187,7 @@ func (p *Put) find() (pending *io.Completion, err error) {
 	var was Entry
 	if p.root != 0 {
 		leaf := p.path.last()
-		leaf.index, p.found = leaf.node().search(p.key)
-		if p.found {
+		if p.found = p.path.found; p.found {
 			was = leaf.node().entry(leaf.index)
 		}
 	}
@@ -223,7 +222,9 @@ func (p *Put) fitsHot(pg pager.Page) bool {
 	if node(pg.Data).free() < slotSize+len(p.key)+max(p.e.tailSize(), leafTail) {
 		return false
 	}
-	p.path.steps = append(p.path.steps, pathStep{page: pg})
+	var index int
+	index, p.path.found = node(pg.Data).search(p.key)
+	p.path.steps = append(p.path.steps, pathStep{page: pg, index: index})
 	return true
 }
 
@@ -404,7 +405,6 @@ type neighbour struct {
 	parent  *pathStep
 	at      pathStep
 	load    load
-	keys    [2][]byte
 	loaded  bool
 }
 
@@ -424,7 +424,7 @@ func (nb *neighbour) step(s Source) (*io.Completion, error) {
 	if pending != nil || err != nil {
 		return pending, err
 	}
-	if err := fitsUnder(s, nb.parent.page, nb.at.index, pg, &nb.keys); err != nil {
+	if err := fitsUnder(s, nb.parent.page, nb.at.index, pg); err != nil {
 		return nil, err
 	}
 	nb.at.page, nb.loaded = pg, true

@@ -9,8 +9,9 @@ import (
 
 // publish makes img, the page's version of a commit, the head of its chain; loads of the page that are under way can't
 // become head any more. pinned images stay until unpin. live is the seqs of the live snapshots, ascending, the published
-// one included and so never empty: older versions that neither they nor a snapshot to come can see leave the table.
-func (c *cache) publish(img *Image, pinned bool, live []types.Seq) {
+// one included and so never empty: older versions that neither they nor a snapshot to come can see leave the table. It reports whether
+// any are left.
+func (c *cache) publish(img *Image, pinned bool, live []types.Seq) (older bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if img.id == 0 || img.queue != nil || img.pins != 0 {
@@ -36,6 +37,7 @@ func (c *cache) publish(img *Image, pinned bool, live []types.Seq) {
 	c.admit(img)
 	c.prune(old, live)
 	c.shrink()
+	return img.prev.Load() != nil
 }
 
 // closeAt ends the interval of what was the newest version; of any other version it is over already.
@@ -53,6 +55,15 @@ func (c *cache) prune(img *Image, live []types.Seq) {
 			c.remove(img)
 		}
 		img = next
+	}
+}
+
+// pruneAll does so for pages whose newest version was published some time ago: then the one before was still to be seen.
+func (c *cache) pruneAll(ids []types.PageID, live []types.Seq) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		c.prune(c.table.first(id), live)
 	}
 }
 

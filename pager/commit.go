@@ -248,10 +248,11 @@ func (c *Commit) stage(img, base *Image) {
 	if base != nil && c.frames.DeltaBytes() < p.dirtyMax()/deltaPart {
 		count, bytes := p.log.Deltas(img.id)
 		limit := min((len(img.data)-(end-start))/4*3, len(img.data)-bytes)
-		var ok bool
-		if p.ranges, ok = wal.Diff(p.ranges[:0], base.data, img.data, limit); ok && count < wal.DeltasMax {
-			c.frames.Delta(img.id, base.version, p.ranges, base.Sum(), img.Sum())
-			return
+		if count < wal.DeltasMax {
+			if parts, ok := p.differ.Diff(base.data, img.data, limit); ok {
+				c.frames.Delta(img.id, base.version, parts, base.Sum(), img.Sum())
+				return
+			}
 		}
 	}
 	c.frames.Full(img.id, img.data, start, end)
@@ -357,6 +358,8 @@ func (c *Commit) publish() {
 		p.seqs = append(p.seqs, s.Seq)
 	}
 	clear(p.snapshots)
+	p.cache.pruneAll(p.superseded, p.seqs)
+	p.superseded = p.superseded[:0]
 	for id, d := range c.tx.pages.all() {
 		switch {
 		case d.freed && d.fresh:
@@ -369,7 +372,9 @@ func (c *Commit) publish() {
 		}
 	}
 	for _, img := range c.staged.images {
-		p.cache.publish(img, true, p.seqs)
+		if p.cache.publish(img, true, p.seqs) {
+			p.superseded = append(p.superseded, img.id)
+		}
 	}
 }
 

@@ -260,3 +260,68 @@ func TestReaderExpiresInRebuild(t *testing.T) {
 		w.quiet()
 	}
 }
+
+// A version that was visible when the next one was published leaves memory with the commit after that, whatever page that one changes,
+// unless a reader sees it.
+func TestSupersededVersionsLeave(t *testing.T) {
+	w := newPagerWorld(t, io.NewMemory(), bigCache)
+	require.NoError(t, w.open())
+	require.NoError(t, w.update(false, 3, 0, 0))
+	versions := func() (n int) {
+		for img := w.p.cache.table.first(1); img != nil; img = img.prev.Load() {
+			n++
+		}
+		return n
+	}
+	w.change(1, true)
+	require.Equal(t, 2, versions())
+	w.change(2, true)
+	require.Equal(t, 1, versions())
+
+	var r Reader
+	r.Start(w.p)
+	w.change(1, true)
+	w.change(1, true)
+	w.change(2, true)
+	require.Equal(t, 2, versions(), "the reader's, and the newest")
+	require.NoError(t, w.read(&r, 1, w.models[r.Seq()][1]))
+	r.Close()
+	w.change(1, true)
+	w.change(2, true)
+	require.Equal(t, 1, versions())
+}
+
+// A transaction's pages come by id, whatever was put in and taken out between two passes.
+func TestPagesInOrder(t *testing.T) {
+	var s dirtySet
+	s.ready()
+	check := func(want ...types.PageID) {
+		var got []types.PageID
+		for id, d := range s.all() {
+			require.Equal(t, id, d.id)
+			got = append(got, id)
+		}
+		require.Equal(t, want, got)
+	}
+	for _, id := range []types.PageID{30, 10, 20} {
+		s.set(id, s.make(dirtyPage{data: make([]byte, 8)}))
+	}
+	check(10, 20, 30)
+	s.add(5, s.make(dirtyPage{data: make([]byte, 8)}))
+	check(5, 10, 20, 30)
+	s.remove(10)
+	check(5, 20, 30)
+	other := s.make(dirtyPage{data: make([]byte, 16), run: types.Run{First: 7, Count: 1}})
+	s.set(20, other)
+	for id, d := range s.all() {
+		require.True(t, id != 20 || d == other, "the state that it has now")
+	}
+	s.drop(other, true)
+	require.True(t, s.packs(20))
+	require.False(t, s.packs(5))
+	require.False(t, s.packs(21))
+	check(5, 20, 30)
+	require.NotNil(t, s.get(20))
+	require.False(t, s.packs(20))
+	check(5, 20, 30)
+}

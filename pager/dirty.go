@@ -1,6 +1,7 @@
 package pager
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -37,8 +38,9 @@ type dirtySet struct {
 	open   map[types.PageID]*dirtyPage
 	packed map[uint64]*packedChunk // by id / packedPages
 	count  int                     // of packed pages
+	spare  []dirtyPage             // memory
 
-	order   []types.PageID // of the open pages, ascending, if ordered
+	order   []*dirtyPage // the open ones by id, if ordered
 	ordered bool
 	most    int // open pages that there ever were at once
 
@@ -50,6 +52,8 @@ type dirtySet struct {
 const (
 	packedPages = 16
 	packedBytes = packedPages*16 + 48 // of memory for a chunk, with its place in the map
+
+	dirtyChunk = 32 // states that memory is taken for at a time, at most
 
 	packedUsed  = 1 << 63
 	packedFresh = 1 << 62
@@ -77,6 +81,7 @@ const keptPages = 16
 func (s *dirtySet) recycle(to *dirtySet) {
 	if s.most <= keptPages {
 		clear(s.open)
+		clear(s.order[:cap(s.order)])
 		*to = dirtySet{open: s.open, order: s.order[:0]}
 	}
 	*s = dirtySet{}
@@ -99,6 +104,15 @@ func (s *dirtySet) peek(id types.PageID) (dirtyPage, bool) {
 		}
 	}
 	return dirtyPage{}, false
+}
+
+// packs reports whether the set has a page packed.
+func (s *dirtySet) packs(id types.PageID) bool {
+	if s.count == 0 {
+		return false
+	}
+	c := s.packed[uint64(id)/packedPages]
+	return c != nil && c[id%packedPages].state&packedUsed != 0
 }
 
 // unpack returns the page, if it is in the chunk.
@@ -142,9 +156,25 @@ func (s *dirtySet) unpacked(c *packedChunk, id types.PageID) {
 	}
 }
 
+// make returns memory for a page's state. It comes in chunks, since a batch changes very many pages.
+func (s *dirtySet) make(d dirtyPage) *dirtyPage {
+	if len(s.spare) == 0 {
+		s.spare = make([]dirtyPage, min(len(s.open)+1, dirtyChunk))
+	}
+	p := &s.spare[0]
+	s.spare = s.spare[1:]
+	*p = d
+	return p
+}
+
 // set makes d the state of a page.
 func (s *dirtySet) set(id types.PageID, d *dirtyPage) {
 	s.remove(id)
+	s.add(id, d)
+}
+
+// add does so for a page that is not in the set.
+func (s *dirtySet) add(id types.PageID, d *dirtyPage) {
 	d.id = id
 	s.open[id], s.ordered = d, false
 	s.most = max(s.most, len(s.open))
@@ -273,14 +303,11 @@ func (s *dirtySet) pack(d *dirtyPage) {
 	s.ordered = false
 }
 
-// sorted returns the ids of the open pages, ascending, good until the set changes.
-func (s *dirtySet) sorted() []types.PageID {
+// sorted returns the open pages by id, good until the set changes: they are sorted once for all the passes of a commit.
+func (s *dirtySet) sorted() []*dirtyPage {
 	if !s.ordered {
-		s.order, s.ordered = s.order[:0], true
-		for id := range s.open {
-			s.order = append(s.order, id)
-		}
-		slices.Sort(s.order)
+		s.order, s.ordered = slices.AppendSeq(s.order[:0], maps.Values(s.open)), true
+		slices.SortFunc(s.order, func(a, b *dirtyPage) int { return cmp.Compare(a.id, b.id) })
 	}
 	return s.order
 }
@@ -290,16 +317,16 @@ func (s *dirtySet) all() iter.Seq2[types.PageID, *dirtyPage] {
 	return func(yield func(types.PageID, *dirtyPage) bool) {
 		open := s.sorted()
 		if s.count == 0 {
-			for _, id := range open {
-				if !yield(id, s.open[id]) {
+			for _, d := range open {
+				if !yield(d.id, d) {
 					return
 				}
 			}
 			return
 		}
 		before := func(end types.PageID) bool {
-			for len(open) > 0 && open[0] < end {
-				if !yield(open[0], s.open[open[0]]) {
+			for len(open) > 0 && open[0].id < end {
+				if !yield(open[0].id, open[0]) {
 					return false
 				}
 				open = open[1:]

@@ -27,7 +27,7 @@ func (tx *Tx) Find(id types.PageID) (pg Page, ok bool) {
 		tx.pages.use(d)
 		return Page{ID: id, Data: d.data}, true
 	}
-	if _, ok := tx.pages.peek(id); ok {
+	if tx.pages.packs(id) {
 		return Page{}, false
 	}
 	if img := tx.p.cache.table.find(id, tx.snap.Seq); img != nil {

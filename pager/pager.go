@@ -88,9 +88,10 @@ type Pager struct {
 	seqs         []types.Seq                    // scratch of commit, as are
 	logged       []types.PageID                 // which the writer's turn guards, and
 	changed      []types.PageID
-	spareSet     dirtySet // an empty one, for the next transaction; guarded likewise
-	indexHeld    int64    // bytes of the log's index that the cache's budget pays for
-	ranges       []byte   // scratch of commit, which the writer's turn guards
+	superseded   []types.PageID // by the newest queued commit: the version before was still visible then
+	spareSet     dirtySet       // an empty one, for the next transaction; guarded likewise
+	indexHeld    int64          // bytes of the log's index that the cache's budget pays for
+	differ       wal.Differ     // of commit, which the writer's turn guards
 	figures      figures
 	writing      atomic.Bool      // somebody has the writer's turn, for Stats, as are
 	dirty        atomic.Int64     // bytes in memory of the transaction's pages, and

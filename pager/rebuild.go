@@ -1,8 +1,6 @@
 package pager
 
 import (
-	"slices"
-
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/pawldb/pawl/io"
@@ -98,16 +96,21 @@ func (r *rebuild) waiting() *load {
 // apply makes the image, once all has been read.
 func (g *Get) apply() (Page, error) {
 	r := g.deltas
-	image := slices.Clone(r.base)
-	if len(image) != g.p.pageSize {
+	if len(r.base) != g.p.pageSize {
 		return Page{}, g.corruptLog(g.entry, "delta of an extent")
 	}
-	sum := r.baseSum
+	image, sum := r.base, r.baseSum // not to be changed: it may be others' as well
+	var own [2][]byte               // used in turns: each version is made out of the one before
 	for i := len(r.deltas) - 1; i >= 0; i-- {
 		d := &r.deltas[i]
 		err := d.load.err()
 		if err == nil {
-			sum, err = g.p.log.Apply(d.entry, d.load.buf, image, pageVersion(image), sum)
+			next := own[i%2]
+			if next == nil {
+				next = make([]byte, len(image))
+			}
+			sum, err = g.p.log.Apply(d.entry, d.load.buf, image, next, pageVersion(image), sum)
+			image, own[i%2] = next, next
 		}
 		if moved, err := g.moved(d.entry, err); moved || err != nil {
 			return Page{}, err

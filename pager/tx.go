@@ -150,9 +150,9 @@ func (tx *Tx) Edit(pg Page) []byte {
 	switch {
 	case d == nil:
 		tx.remember(pg.ID, nil)
-		d = &dirtyPage{data: slices.Clone(pg.Data), base: pg.Image, epoch: tx.epoch, known: pg.Image != nil && pg.Image.Checked()}
+		d = tx.pages.make(dirtyPage{data: slices.Clone(pg.Data), base: pg.Image, epoch: tx.epoch, known: pg.Image != nil && pg.Image.Checked()})
 		setPageVersion(d.data, tx.seq)
-		tx.pages.set(pg.ID, d)
+		tx.pages.add(pg.ID, d)
 		tx.bytes += int64(len(d.data))
 	case d.freed || d.data == nil:
 		panic(invariant.Failf("pager: edit of page %d, freed %v, in memory %v", pg.ID, d.freed, d.data != nil))

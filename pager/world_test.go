@@ -161,11 +161,11 @@ func fillPage(data []byte, mark uint64) {
 		seed = 0
 	}
 	for i := PageHeaderSize + 8; i < 200; i++ {
-		data[i] = byte(seed*31 + uint64(i))
+		data[i] = byte((seed<<20 + uint64(i)) * 0x9e3779b97f4a7c15 >> 56) // of other seeds no part is found in it
 	}
 	clear(data[200:300])
 	for i := 300; i < len(data); i++ {
-		data[i] = byte(seed*17 + uint64(i))
+		data[i] = byte((seed<<20 + uint64(i)) * 0x9e3779b97f4a7c15 >> 56)
 	}
 	for i := range 20 {
 		data[80+i], data[400+i] = byte(mark*7+uint64(i)), byte(mark*3+uint64(i))

@@ -16,24 +16,51 @@ const (
 	deltaSumOff     = 16
 	deltaHeaderSize = 24
 
-	rangeLengthOff  = 2
-	rangeHeaderSize = 4
-
-	// rangeApart is how many bytes that did not change end a range: a new one costs less than they do.
-	rangeApart = 8
+	// maxDeltaPage is the size of the largest page that a delta can be of.
+	maxDeltaPage = 64 << 10
 )
 
-// DeltasMax is how many deltas may follow one another: then comes a full frame, so that a version is rebuilt of so many
-// frames and one image at the most.
-const DeltasMax = 8
+// The parts of a delta say, in the order of the page's bytes, what of it is not what the base has in the same place. Numbers
+// are uvarints of encoding/binary, of three bytes at the most.
+//
+//	skip    bytes since the end of the part before, or the page's start, that are as in the base
+//	length  of the part, at least 1, times 4, plus its kind
+//	        kind 0, literal: so many bytes follow
+//	        kind 1, move:    from follows: where the base has the part's bytes
+//	        kind 2, zero:    the part is zero
+//
+// A part ends within the page, and what a move takes lies within the base. Moves may take the same bytes several times, and
+// bytes that other parts change: they mean the base as it was.
+const (
+	partLiteral partKind = 0
+	partMove    partKind = 1
+	partZero    partKind = 2
 
-// Delta stages what Diff has found to have changed from a page's version before, whose image has the XXH64 baseSum, to one that has
-// sum. It copies ranges.
-func (c *Commit) Delta(page types.PageID, before types.Seq, ranges []byte, baseSum, sum uint64) {
+	partKindBits = 2
+)
+
+type partKind uint8
+
+// deltaPart is a decoded part.
+type deltaPart struct {
+	kind    partKind
+	at      int // in the page
+	length  int
+	literal []byte // of a literal part
+	from    int    // of a move
+}
+
+// DeltasMax is how many deltas may follow one another: then comes a full frame, so that a version is rebuilt of so many
+// frames and one image at the most. The reads of all of them are under way at once. With 8, a random load logs a fourth more.
+const DeltasMax = 16
+
+// Delta stages what a Differ has found to have changed from a page's version before, whose image has the XXH64 baseSum, to one that
+// has sum. It copies parts.
+func (c *Commit) Delta(page types.PageID, before types.Seq, parts []byte, baseSum, sum uint64) {
 	if page == 0 || before >= c.seq {
 		panic(invariant.Failf("wal: delta of page %d from version %d to %d", page, before, c.seq))
 	}
-	n := deltaHeaderSize + len(ranges)
+	n := deltaHeaderSize + len(parts)
 	if cap(c.deltas)-len(c.deltas) < n { // payloads are slices of it: it does not move
 		c.deltas = make([]byte, 0, max(n, min(2*cap(c.deltas), deltaChunk)))
 	}
@@ -44,7 +71,7 @@ func (c *Commit) Delta(page types.PageID, before types.Seq, ranges []byte, baseS
 	le.PutUint64(payload[deltaBaseOff:], uint64(before))
 	le.PutUint64(payload[deltaBaseSumOff:], baseSum)
 	le.PutUint64(payload[deltaSumOff:], sum)
-	copy(payload[deltaHeaderSize:], ranges)
+	copy(payload[deltaHeaderSize:], parts)
 	f := plainFrame(KindDelta, c.seq, payload)
 	f.header.page = page
 	c.stage(f)
@@ -57,38 +84,41 @@ const deltaChunk = 64 << 10
 // DeltaBytes returns the memory that the payloads of deltas take.
 func (c *Commit) DeltaBytes() int64 { return int64(c.deltaBytes) }
 
-// Diff appends the ranges in which image differs from base to dst, as Delta wants them. It reports false if the frame of the delta
-// would take more than limit bytes, or if nothing differs.
-func Diff(dst, base, image []byte, limit int) (ranges []byte, ok bool) {
-	if len(base) != len(image) {
-		panic(invariant.Failf("wal: delta of %d bytes to %d", len(base), len(image)))
+// nextPart decodes the part that b begins with, behind one that ended at end in a page of pageSize. It returns what is behind it.
+// ok is false if there is no sound part.
+func nextPart(b []byte, end, pageSize int) (p deltaPart, rest []byte, ok bool) {
+	number := func() int {
+		v, n := binary.Uvarint(b)
+		if n <= 0 || n > 3 {
+			return -1
+		}
+		b = b[n:]
+		return int(v)
 	}
-	begin := len(dst)
-	limit += begin - frameHeaderSize - deltaHeaderSize - (frameAlign - 1)
-	le := binary.LittleEndian
-	for at := 0; ; {
-		for at+8 <= len(image) && le.Uint64(base[at:]) == le.Uint64(image[at:]) {
-			at += 8
-		}
-		for at < len(image) && base[at] == image[at] {
-			at++
-		}
-		if at == len(image) {
-			return dst, len(dst) > begin
-		}
-		from, end := at, at+1
-		for at = end; at < len(image) && at-end < rangeApart; at++ {
-			if base[at] != image[at] {
-				end = at + 1
-			}
-		}
-		if len(dst)+rangeHeaderSize+end-from > limit || end-from > 1<<16-1 {
-			return dst, false
-		}
-		dst = le.AppendUint16(dst, uint16(from))
-		dst = le.AppendUint16(dst, uint16(end-from))
-		dst = append(dst, image[from:end]...)
+	skip := number()
+	what := number()
+	if skip < 0 || what < 0 {
+		return p, nil, false
 	}
+	p = deltaPart{kind: partKind(what & (1<<partKindBits - 1)), at: end + skip, length: what >> partKindBits}
+	if p.length == 0 || p.at+p.length > pageSize {
+		return p, nil, false
+	}
+	switch p.kind {
+	case partLiteral:
+		if p.length > len(b) {
+			return p, nil, false
+		}
+		p.literal, b = b[:p.length], b[p.length:]
+	case partMove:
+		if p.from = number(); p.from < 0 || p.from+p.length > pageSize {
+			return p, nil, false
+		}
+	case partZero:
+	default:
+		return p, nil, false
+	}
+	return p, b, true
 }
 
 // deltaProblem returns what is wrong with the payload of a delta frame, whatever its base is, or "".
@@ -96,44 +126,50 @@ func deltaProblem(b []byte, version types.Seq, pageSize int) string {
 	if len(b) < deltaHeaderSize || types.Seq(binary.LittleEndian.Uint64(b[deltaBaseOff:])) >= version {
 		return "delta frame out of range"
 	}
-	end := -1
+	end := 0
 	for b = b[deltaHeaderSize:]; len(b) > 0; {
-		if len(b) < rangeHeaderSize {
-			return "range of a delta breaks off"
+		p, rest, ok := nextPart(b, end, pageSize)
+		if !ok {
+			return "part of a delta is out of range"
 		}
-		le := binary.LittleEndian
-		from, n := int(le.Uint16(b)), int(le.Uint16(b[rangeLengthOff:]))
-		if n == 0 || from <= end || from+n > pageSize || n > len(b)-rangeHeaderSize {
-			return "range of a delta is out of range"
-		}
-		end, b = from+n, b[rangeHeaderSize+n:]
+		end, b = p.at+p.length, rest
 	}
 	return ""
 }
 
-// Apply verifies raw, the delta frame that was read from where Locate said, and makes image, the page's version just before, the one
-// that e is about. image is of version before, and has the XXH64 baseSum; Apply returns the one that it has then. What does not
-// fit is damage if the frame's segment is still in the same use, else ErrMoved; image is of no use then.
-func (l *Log) Apply(e Entry, raw, image []byte, before types.Seq, baseSum uint64) (sum uint64, err error) {
+// Apply verifies raw, the delta frame that was read from where Locate said, and makes image, which is of the same size, the version
+// that e is about out of base, the page's version just before. base is of version before, and has the XXH64 baseSum; Apply returns the
+// one that image has. What does not fit is damage if the frame's segment is still in the same use, else ErrMoved; image is of no use
+// then.
+func (l *Log) Apply(e Entry, raw, base, image []byte, before types.Seq, baseSum uint64) (sum uint64, err error) {
 	body, ok := l.verified(e, raw)
 	if !ok {
 		return 0, l.damaged(e, notWritten)
 	}
-	if problem := deltaProblem(body, e.Version, len(image)); problem != "" {
+	if problem := deltaProblem(body, e.Version, len(base)); problem != "" {
 		return 0, l.damaged(e, problem)
 	}
 	le := binary.LittleEndian
-	if base := types.Seq(le.Uint64(body[deltaBaseOff:])); base != before {
-		return 0, l.damaged(e, fmt.Sprintf("delta of version %d is based on version %d, the page is of version %d", e.Version, base, before))
+	if named := types.Seq(le.Uint64(body[deltaBaseOff:])); named != before {
+		return 0, l.damaged(e, fmt.Sprintf("delta of version %d is based on version %d, the page is of version %d", e.Version, named, before))
 	}
 	if want := le.Uint64(body[deltaBaseSumOff:]); baseSum != want {
 		return 0, l.damaged(e, fmt.Sprintf("delta of version %d is based on checksum %016x, version %d has %016x",
 			e.Version, want, before, baseSum))
 	}
+	copy(image, base)
+	end := 0
 	for b := body[deltaHeaderSize:]; len(b) > 0; {
-		from, n := int(le.Uint16(b)), int(le.Uint16(b[rangeLengthOff:]))
-		copy(image[from:from+n], b[rangeHeaderSize:])
-		b = b[rangeHeaderSize+n:]
+		p, rest, _ := nextPart(b, end, len(base))
+		end, b = p.at+p.length, rest
+		switch part := image[p.at:end]; p.kind {
+		case partLiteral:
+			copy(part, p.literal)
+		case partMove:
+			copy(part, base[p.from:])
+		case partZero:
+			clear(part)
+		}
 	}
 	sum = xxhash.Sum64(image)
 	if want := le.Uint64(body[deltaSumOff:]); sum != want {

@@ -19,6 +19,7 @@ import (
 func TestDeltas(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	staged := 0
+	var differ Differ
 	for range 3000 {
 		size := []int{512, 4096, 1 << 16}[rng.IntN(3)]
 		base := make([]byte, size)
@@ -32,13 +33,19 @@ func TestDeltas(t *testing.T) {
 			for i := from; i < end; i++ {
 				image[i] = byte(rng.Uint32())
 			}
-			if rng.IntN(3) == 0 {
+			switch rng.IntN(5) {
+			case 0:
 				copy(image[from:end], base[from/2:])
+			case 1:
+				clear(image[from:end])
+			case 2: // a word more in an array
+				copy(image[min(size, from+word):], image[from:end])
+			case 3: // or some fewer
+				copy(image[from:end], image[min(size, from+word*(1+rng.IntN(4))):])
 			}
 		}
 		limit := rng.IntN(size)
-		ranges, ok := Diff([]byte("before"), base, image, limit)
-		require.Equal(t, "before", string(ranges[:6]))
+		parts, ok := differ.Diff(base, image, limit)
 		if !ok {
 			continue
 		}
@@ -46,15 +53,16 @@ func TestDeltas(t *testing.T) {
 		c := NewCommit(9)
 		c.Full(1, base, 0, 0)
 		before := c.bytes
-		c.Delta(7, 3, ranges[6:], xxhash.Sum64(base), xxhash.Sum64(image))
+		c.Delta(7, 3, parts, xxhash.Sum64(base), xxhash.Sum64(image))
 		f := &c.frames[1]
 		require.LessOrEqual(t, int(f.header.size()), limit)
 		require.Equal(t, before+f.header.size(), c.bytes)
 		require.Empty(t, deltaProblem(f.lower, 9, size))
 		e, l := framed(f, size)
 		apply := func(raw, base []byte, before types.Seq) ([]byte, error) {
-			got := slices.Clone(base)
-			sum, err := l.Apply(e.Entry, raw, got, before, xxhash.Sum64(base))
+			got, was := make([]byte, size), slices.Clone(base)
+			sum, err := l.Apply(e.Entry, raw, base, got, before, xxhash.Sum64(base))
+			require.Equal(t, was, base, "the base is left alone")
 			require.True(t, err != nil || sum == xxhash.Sum64(got))
 			return got, err
 		}
@@ -77,7 +85,7 @@ func TestDeltas(t *testing.T) {
 	}
 	require.Greater(t, staged, 500)
 	same := make([]byte, 512)
-	_, ok := Diff(nil, same, same, 512)
+	_, ok := differ.Diff(same, same, 512)
 	require.False(t, ok, "nothing has changed")
 }
 
@@ -93,22 +101,22 @@ func TestMemoryOfDeltas(t *testing.T) {
 	for i := 500; i < 1700; i++ {
 		image[i] = byte(i) | 1
 	}
-	ranges, ok := Diff(nil, base, image, 3072)
+	parts, ok := new(Differ).Diff(base, image, 3072)
 	require.True(t, ok)
 	before := live()
 	c := NewCommit(9)
 	const n = 4000
 	for id := types.PageID(1); id <= n; id++ {
-		c.Delta(id, 3, ranges, 1, 2)
+		c.Delta(id, 3, parts, 1, 2)
 	}
 	frames := uint64(cap(c.frames)) * uint64(unsafe.Sizeof(frame{}))
 	require.Less(t, live()-before-frames, uint64(c.DeltaBytes())*5/4)
-	require.Equal(t, int64(n*(deltaHeaderSize+len(ranges))), c.DeltaBytes())
+	require.Equal(t, int64(n*(deltaHeaderSize+len(parts))), c.DeltaBytes())
 	for i := range c.frames {
-		require.Equal(t, ranges, c.frames[i].lower[deltaHeaderSize:])
+		require.Equal(t, parts, c.frames[i].lower[deltaHeaderSize:])
 	}
 	one := NewCommit(9)
-	one.Delta(1, 3, ranges[:40], 1, 2)
+	one.Delta(1, 3, parts[:40], 1, 2)
 	require.Equal(t, deltaHeaderSize+40, cap(one.deltas), "a small commit takes what it needs")
 }
 
@@ -134,33 +142,49 @@ func framed(f *frame, pageSize int) (readBack, *Log) {
 // What a damaged, or hostile, delta can say is told.
 func TestDeltaProblems(t *testing.T) {
 	le := binary.LittleEndian
-	payload := func(base uint64, ranges ...[]byte) []byte {
+	payload := func(base uint64, parts ...[]byte) []byte {
 		b := le.AppendUint64(nil, base)
 		b = append(b, make([]byte, 16)...)
-		return append(b, slices.Concat(ranges...)...)
+		return append(b, slices.Concat(parts...)...)
 	}
-	part := func(from, length, bytes int) []byte {
-		b := le.AppendUint16(nil, uint16(from))
-		return append(le.AppendUint16(b, uint16(length)), make([]byte, bytes)...)
+	numbers := func(vs ...uint64) (b []byte) {
+		for _, v := range vs {
+			b = binary.AppendUvarint(b, v)
+		}
+		return b
 	}
+	literal := func(skip, length uint64, bytes int) []byte {
+		return append(numbers(skip, length<<2), make([]byte, bytes)...)
+	}
+	move := func(skip, length, from uint64) []byte { return numbers(skip, length<<2|1, from) }
 	for name, c := range map[string]struct {
 		payload []byte
 		bad     bool
 	}{
 		"nothing changed":    {payload(3), false},
-		"two ranges":         {payload(3, part(0, 8, 8), part(9, 4, 4)), false},
-		"up to the end":      {payload(3, part(500, 12, 12)), false},
+		"two parts":          {payload(3, literal(0, 8, 8), literal(0, 4, 4)), false},
+		"up to the end":      {payload(3, literal(500, 12, 12)), false},
+		"move of all":        {payload(3, move(0, 512, 0)), false},
+		"moves of the same":  {payload(3, move(5, 10, 8), move(0, 10, 8)), false},
+		"zeroes":             {payload(3, numbers(0, 512<<2|2)), false},
 		"too short":          {payload(3)[:20], true},
 		"on top of itself":   {payload(9), true},
 		"on top of a later":  {payload(10), true},
-		"empty range":        {payload(3, part(10, 0, 0)), true},
-		"behind the end":     {payload(3, part(500, 13, 13)), true},
-		"far behind it":      {payload(3, part(600, 1, 1)), true},
-		"touching":           {payload(3, part(0, 8, 8), part(8, 4, 4)), true},
-		"descending":         {payload(3, part(100, 8, 8), part(50, 4, 4)), true},
-		"overlapping":        {payload(3, part(100, 8, 8), part(104, 8, 8)), true},
-		"more than is there": {payload(3, part(100, 8, 7)), true},
-		"header breaks off":  {payload(3, part(100, 8, 8)[:3]), true},
+		"empty literal":      {payload(3, literal(10, 0, 0)), true},
+		"empty move":         {payload(3, move(10, 0, 0)), true},
+		"no such kind":       {payload(3, numbers(0, 8<<2|3)), true},
+		"behind the end":     {payload(3, literal(500, 13, 13)), true},
+		"far behind it":      {payload(3, literal(600, 1, 1)), true},
+		"as far as can be":   {payload(3, numbers(1<<21-1, 1<<21-2)), true},
+		"second behind it":   {payload(3, literal(400, 100, 100), literal(10, 3, 3)), true},
+		"move behind it":     {payload(3, move(500, 13, 0)), true},
+		"move from there":    {payload(3, move(0, 13, 500)), true},
+		"zeroes behind it":   {payload(3, numbers(500, 13<<2|2)), true},
+		"more than is there": {payload(3, literal(100, 8, 7)), true},
+		"only a skip":        {payload(3, numbers(100)), true},
+		"move from nowhere":  {payload(3, numbers(0, 8<<2|1)), true},
+		"number breaks off":  {payload(3, []byte{0x80}), true},
+		"number too long":    {payload(3, []byte{0x80, 0x80, 0x80, 0}, numbers(1<<2|2)), true},
 	} {
 		require.Equal(t, c.bad, deltaProblem(c.payload, 9, testPage) != "", name)
 	}
@@ -212,11 +236,11 @@ func TestDeltasInARow(t *testing.T) {
 		require.NoError(t, full(3)(w))
 	}
 	before, image := w.states[w.log.Queued()][2], testImage(3, 999)
-	ranges, ok := Diff(nil, testImage(3, before), image, testPage)
+	parts, ok := new(Differ).Diff(testImage(3, before), image, testPage)
 	require.True(t, ok)
 	one := func() (*Commit, *Reservation) {
 		c, r := NewCommit(w.log.Queued()+1), new(Reservation)
-		c.Delta(3, types.Seq(before), ranges, xxhash.Sum64(testImage(3, before)), xxhash.Sum64(image))
+		c.Delta(3, types.Seq(before), parts, xxhash.Sum64(testImage(3, before)), xxhash.Sum64(image))
 		c.Record([]byte("12345678"))
 		var reserve Reserve
 		reserve.Start(w.log, c.Size(), false, r)
@@ -237,8 +261,81 @@ func TestDeltasInARow(t *testing.T) {
 	require.NoError(t, w.wait(c.Seq(), true))
 	_, _, err = reopen(t, w.m)
 	require.ErrorIs(t, err, types.ErrCorrupt)
-	require.ErrorContains(t, err, "more than 8 deltas in a row")
+	require.ErrorContains(t, err, "more than 16 deltas in a row")
 	var corrupt *types.CorruptError
 	require.ErrorAs(t, err, &corrupt)
 	require.Equal(t, types.PageID(3), corrupt.Page)
+}
+
+// leaf makes a page like a node's, of cells of 118 bytes with contents of their own, which lie in the given order behind a gap; the slots
+// are in the order of the numbers.
+func leaf(order ...int) []byte {
+	const cell, slots = 118, 40
+	le := binary.LittleEndian
+	b := make([]byte, 4096)
+	sorted := slices.Sorted(slices.Values(order))
+	end := len(b) - 6
+	for _, c := range order {
+		end -= cell
+		rng := rand.New(rand.NewPCG(uint64(c), 1))
+		slot := b[slots+word*slices.Index(sorted, c):]
+		le.PutUint32(slot, rng.Uint32())
+		le.PutUint16(slot[4:], uint16(end))
+		for i := range cell {
+			b[end+i] = byte(rng.Uint32()) | 1
+		}
+	}
+	le.PutUint32(b[4:], uint32(slots+word*len(order)))
+	le.PutUint32(b[8:], uint32(end))
+	return b
+}
+
+// What a delta of a node takes: what is new of it, and a little for what has moved.
+func TestWhatMovesIsNotLogged(t *testing.T) {
+	order := rand.New(rand.NewPCG(7, 7)).Perm(24)
+	base := leaf(order...)
+	without := func(cells ...int) (left []int) {
+		for _, c := range order {
+			if !slices.Contains(cells, c) {
+				left = append(left, c)
+			}
+		}
+		return left
+	}
+	for name, c := range map[string]struct {
+		base, image []byte
+		most        int
+	}{
+		"a cell more":                   {leaf(without(11)...), leaf(append(without(11), 11)...), 118 + 30},
+		"three more":                    {leaf(without(2, 11, 12)...), leaf(append(without(2, 11, 12), 11, 2, 12)...), 3*118 + 60},
+		"the last one fewer":            {leaf(append(without(11), 11)...), leaf(without(11)...), 40},
+		"cells moved together":          {base, leaf(slices.Sorted(slices.Values(order))...), 240},
+		"half of them gone":             {base, leaf(slices.Sorted(slices.Values(without(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)))...), 240},
+		"half of them new":              {leaf(without(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)...), leaf(slices.Sorted(slices.Values(order))...), 12*118 + 300},
+		"nothing but where they are is": {base, leaf(append(order[12:24:24], order[:12]...)...), 240},
+	} {
+		parts, ok := new(Differ).Diff(c.base, c.image, 3000)
+		require.True(t, ok, name)
+		require.LessOrEqual(t, len(parts), c.most, name)
+	}
+	_, ok := new(Differ).Diff(leaf(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), leaf(11, 12, 13, 14, 15, 16, 17, 18, 19, 20), 1000)
+	require.False(t, ok, "too much is new")
+}
+
+// BenchmarkDiff compares a node with itself after an insert, and after its cells were moved together.
+func BenchmarkDiff(b *testing.B) {
+	order := rand.New(rand.NewPCG(7, 7)).Perm(24)
+	for name, images := range map[string][2][]byte{
+		"insert":  {leaf(order[:23]...), leaf(order...)},
+		"rebuilt": {leaf(order...), leaf(slices.Sorted(slices.Values(order))...)},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var d Differ
+			for b.Loop() {
+				if _, ok := d.Diff(images[0], images[1], 3000); !ok {
+					b.Fatal("no delta")
+				}
+			}
+		})
+	}
 }

@@ -38,10 +38,10 @@ import (
 //	delta       0  8  base version     the version that it changes; the page's version just before this one
 //	            8  8  base checksum    XXH64 of that image
 //	           16  8  result checksum  XXH64 of the image with the changes
-//	           24     ranges: 2 offset, 2 length, then the bytes; ascending, not touching, within the page
+//	           24     parts: what is not as in the base, see delta.go
 //	            Ordered by version, not by position. The base is the page's newest version below this one, in the
 //	            log or in the generation's map; both checksums are checked at the rebuild. The first frame in a
-//	            page's life is full or a reference; at most 8 deltas (DeltasMax), with a page's worth of bytes,
+//	            page's life is full or a reference; at most 16 deltas (DeltasMax), with a page's worth of bytes,
 //	            follow one another.
 //
 //	reference   entries of 32 bytes: what the commit wrote straight to the database file

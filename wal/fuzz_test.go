@@ -74,7 +74,7 @@ func FuzzGroup(f *testing.F) {
 	add(KindFull, 3, image)
 	delta := binary.LittleEndian.AppendUint64(nil, 3)
 	delta = append(delta, make([]byte, 16)...)
-	delta = append(delta, 10, 0, 2, 0, 1, 2, 250, 1, 6, 0, 1, 2, 3, 4, 5, 6)
+	delta = append(delta, 10, 2<<2, 1, 2, 5, 8<<2|1, 250, 1, 0, 6<<2|2, 7, 1<<2, 9)
 	add(KindDelta, 5, delta)
 	reference := make([]byte, referenceEntrySize)
 	reference[0], reference[8], reference[13] = 4, 20, 1

@@ -21,7 +21,7 @@ type Entry struct {
 	Sum    uint64    // of a reference: XXH64 of the run
 }
 
-// indexEntry is an Entry in a layer's arena, without pointers: 56 bytes, beside about 20 for the page's slot in the map.
+// indexEntry is an Entry in a layer's arena, without pointers: 56 bytes, beside those of the page's place in newest.
 type indexEntry struct {
 	page    types.PageID
 	version types.Seq
@@ -38,32 +38,25 @@ type indexEntry struct {
 // layer holds what the commits between two generations did. It starts behind the commit that its generation covers.
 type layer struct {
 	generation types.Generation
-	newest     map[types.PageID]int32
+	newest     newest
 	entries    []indexEntry // in commit order
 	bulks      []*lists     // of commits that name very many pages without a frame, in commit order; never empty
 }
 
 // newLayer returns an empty layer behind generation.
 func newLayer(generation types.Generation) *layer {
-	return &layer{generation: generation, newest: map[types.PageID]int32{}}
+	return &layer{generation: generation, newest: newest{chunks: map[types.PageID]*newestChunk{}}}
 }
 
 // add appends an entry, which must be of the newest commit so far.
 func (y *layer) add(e indexEntry) {
-	e.older = -1
-	if at, ok := y.newest[e.page]; ok {
-		e.older = at
-	}
-	y.newest[e.page] = int32(len(y.entries))
+	e.older = y.newest.set(e.page, int32(len(y.entries)))
 	y.entries = append(y.entries, e)
 }
 
 // find returns the index of the page's newest entry at or below s, or -1.
 func (y *layer) find(page types.PageID, s types.Seq) int32 {
-	at, ok := y.newest[page]
-	if !ok {
-		return -1
-	}
+	at := y.newest.get(page)
 	for at >= 0 && y.entries[at].version > s {
 		at = y.entries[at].older
 	}
@@ -102,17 +95,17 @@ func (y *layer) lookup(page types.PageID, s types.Seq) (indexEntry, bool) {
 
 // each calls visit for every page's newest entry at or below s, in no order.
 func (y *layer) each(s types.Seq, visit func(indexEntry)) {
-	for page := range y.newest { // callers sort
+	y.newest.each(func(page types.PageID) { // callers sort
 		if e, ok := y.lookup(page, s); ok {
 			visit(e)
 		}
-	}
+	})
 	for _, b := range y.bulks {
 		if b.seq > s {
 			break
 		}
 		b.each(func(e indexEntry) {
-			if _, seen := y.newest[e.page]; seen {
+			if y.newest.get(e.page) >= 0 {
 				return
 			}
 			if newest, _ := y.lookup(e.page, s); newest.version == b.seq {
@@ -136,7 +129,7 @@ func (i *indexEntry) public() Entry {
 
 // bytes returns about how much memory the layer takes.
 func (y *layer) bytes() int64 {
-	n := int64(len(y.newest)*20 + cap(y.entries)*56)
+	n := y.newest.bytes() + int64(cap(y.entries)*56)
 	for _, b := range y.bulks {
 		n += int64(cap(b.refs) + cap(b.freed)*16)
 	}
@@ -220,11 +213,7 @@ func (l *Log) Split(x types.Seq, next types.Generation) {
 		y.add(e)
 	}
 	for i := len(old.entries) - 1; i >= cut; i-- {
-		if e := &old.entries[i]; e.older >= 0 {
-			old.newest[e.page] = e.older
-		} else {
-			delete(old.newest, e.page)
-		}
+		old.newest.set(old.entries[i].page, old.entries[i].older)
 	}
 	old.entries = old.entries[:cut]
 	for n := len(old.bulks); n > 0 && old.bulks[n-1].seq > x; n-- {
@@ -340,7 +329,7 @@ func (y *layer) references() []types.Run {
 
 // pages returns how many pages the layer names, or more.
 func (y *layer) pages() int {
-	n := len(y.newest)
+	n := y.newest.pages
 	for _, b := range y.bulks {
 		n += int(b.count)
 	}

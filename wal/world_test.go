@@ -201,9 +201,9 @@ func (w *logWorld) delta(c *Commit, p types.PageID, before uint64, image []byte)
 		return false
 	}
 	base := testImage(p, before)
-	ranges, ok := Diff(nil, base, image, testPage)
+	parts, ok := new(Differ).Diff(base, image, testPage)
 	if ok {
-		c.Delta(p, types.Seq(before), ranges, xxhash.Sum64(base), xxhash.Sum64(image))
+		c.Delta(p, types.Seq(before), parts, xxhash.Sum64(base), xxhash.Sum64(image))
 	}
 	return ok
 }
@@ -389,8 +389,9 @@ func (w *logWorld) readFrame(e Entry, states [][4]uint64) ([]byte, error) {
 			return nil, err
 		}
 	}
-	_, err := w.log.Apply(e, raw, image, types.Seq(before), xxhash.Sum64(image))
-	return image, err
+	made := make([]byte, len(image))
+	_, err := w.log.Apply(e, raw, image, made, types.Seq(before), xxhash.Sum64(image))
+	return made, err
 }
 
 // script is a sequence of steps; each returns the error of its operation, which may have been injected.
