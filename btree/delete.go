@@ -65,6 +65,8 @@ func (d *Delete) Start(w *Writer, root types.PageID, key []byte, only Kinds) {
 func (d *Delete) Clear() {
 	if d.w != nil {
 		d.Start(nil, 0, nil, 0)
+		d.path.load, d.room = load{}, pager.MakeRoom{}
+		clear(d.change.plan[:cap(d.change.plan)])
 	}
 }
 

@@ -74,6 +74,7 @@ func (p *Put) Start(w *Writer, root types.PageID, key []byte, e Entry, over Kind
 func (p *Put) Clear() {
 	p.w, p.key, p.e = nil, nil, Entry{}
 	p.path.reset()
+	p.path.load, p.room = load{}, pager.MakeRoom{}
 	p.forget()
 }
 

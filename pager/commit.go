@@ -343,6 +343,7 @@ func (c *Commit) queue() error {
 		}
 	}
 	c.tx, c.staged, c.logged, c.changed, c.frames = nil, nil, nil, nil, nil
+	tx.pages.recycle(&p.spareSet) // not behind a rollback: that may come under a change, by a caller's mistake
 	tx.end()
 	c.state = commitWait
 	c.wait.StartVisible(p.log, c.seq)

@@ -388,7 +388,6 @@ func (tx *Tx) returnIDs(used func(types.PageID) bool) {
 
 // end gives back the turn and the registration.
 func (tx *Tx) end() {
-	tx.pages.recycle(&tx.p.spareSet)
 	tx.over, tx.pages, tx.undo, tx.spare, tx.reuse = true, dirtySet{}, nil, nil, nil
 	tx.p.cache.hold(-tx.held)
 	tx.p.readers.release(tx.slot)

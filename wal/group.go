@@ -1,8 +1,10 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"iter"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -13,8 +15,8 @@ import (
 // starts on a log block, or right behind the group before if no sync came between them: then no byte of the block is durable.
 // Behind the end of the last group in a log block the rest of that is zero.
 //
-// What a group says of the durable commit and of the meta write can only change with a group that starts on a log block: it is
-// enough to look there for proofs of what was durable.
+// What a group says of the durable commit and of the meta write changes only with one that starts on a log block. Who looks for proofs of
+// what was durable looks for the others too, at every multiple of 8: that one may be what has rotted.
 //
 //	0              96
 //	+--------------+---------+---------+-- ... --+----------------+
@@ -103,6 +105,22 @@ func (h *groupHeader) encode(buf []byte) {
 	le.PutUint64(buf[groupMetaWriteOff:], h.metaWrite)
 	le.PutUint64(buf[groupPreviousOff:], h.previous)
 	le.PutUint32(buf[groupPlacesOff:], h.places)
+}
+
+// headersIn yields where in b, from from on, something begins as a group's header does. Whatever starts on a multiple of 8 counts.
+func headersIn(b []byte, from int64) iter.Seq[int64] {
+	magic := []byte(groupMagic[:len(groupMagic)-1]) // of any version
+	return func(yield func(int64) bool) {
+		for at := from; ; at++ {
+			found := bytes.Index(b[at:], magic)
+			if found < 0 {
+				return
+			}
+			if at += int64(found); at%frameAlign == 0 && int64(len(b))-at >= groupHeaderSize && !yield(at) {
+				return
+			}
+		}
+	}
 }
 
 // sealGroup writes the chain value and the header's own checksum.

@@ -99,3 +99,46 @@ func TestRecoveryOfSharedLogBlocks(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, types.Seq(4), got.Last)
 }
+
+// What proves that a commit was durable is found also where the group at the log block is gone that would say so first: any group
+// behind it says it too, wherever it starts.
+func TestProofInTheMiddleOfALogBlock(t *testing.T) {
+	w := newLogWorld(t, io.MemoryConfig{})
+	cfg := w.config()
+	cfg.FirstSegment = 64 << 10
+	w.log = New(cfg, 1, 0)
+	require.NoError(t, full(1)(w))
+	require.NoError(t, full(2)(w))
+	acknowledged := w.where(2)
+	for range 12 {
+		require.NoError(t, relaxed(3)(w))
+	}
+	b, err := w.m.Bytes("db-wal")
+	require.NoError(t, err)
+	b[acknowledged.Offset+frameHeaderSize] ^= 1 // rot
+	lost := (acknowledged.number() + 1) * LogBlockSize
+	clear(b[lost : lost+LogBlockSize]) // the power went, and this block of those that were not synced was not written
+	w.m.SetBytes("db-wal", b)
+	_, _, err = reopen(t, w.m)
+	var corrupt *types.CorruptError
+	require.ErrorAs(t, err, &corrupt, "commit 2 was acknowledged")
+
+	clean := w.meta // the same log beside a clean file of an earlier meta write
+	clean.needsLog, clean.write = false, 0
+	w.m.SetBytes("db", clean.encode())
+	_, _, err = reopen(t, w.m)
+	require.ErrorIs(t, err, types.ErrLogMismatch)
+}
+
+// headersIn finds what begins like a header on a multiple of 8 and fits in, and nothing else.
+func TestHeadersIn(t *testing.T) {
+	b := make([]byte, 4*groupHeaderSize)
+	for _, at := range []int{0, 8, 20, 104, 3 * groupHeaderSize, 3*groupHeaderSize + 8} {
+		copy(b[at:], groupMagic)
+	}
+	var found []int64
+	for at := range headersIn(b, 8) {
+		found = append(found, at)
+	}
+	require.Equal(t, []int64{8, 104, 3 * groupHeaderSize}, found)
+}

@@ -77,6 +77,7 @@ type Recover struct {
 	place    int
 	offset   int64
 	both     [2]int64 // memory of starts
+	behind   int64    // P itself, when the chain has ended and offset is the log block behind it
 	chain    uint64
 	last     types.Seq
 	places   uint32 // that the file must have
@@ -576,7 +577,7 @@ func (m *Recover) stop(offset int64, reason string, first types.Seq) {
 	if reason != "" {
 		m.result.Discarded = &Discarded{Offset: offset, First: first, Reason: reason}
 	}
-	m.offset = alignUp(m.offset, LogBlockSize)
+	m.behind, m.offset = m.offset, alignUp(m.offset, LogBlockSize)
 	m.pending = nil
 	m.ahead = -1
 	m.state = recoverAhead

@@ -19,7 +19,7 @@ func (m *Recover) lookAhead() error {
 		from := int64(LogBlockSize)
 		switch {
 		case place < 0:
-			place, from = m.place, m.offset-l.geo.start(m.place)
+			place, from = m.place, m.behind-l.geo.start(m.place)
 		case place == len(m.headers):
 			if int(m.places) > len(m.headers) {
 				return l.corruptf(l.geo.end(len(m.headers)-1), "the log has %d segments; there were %d when commit %d was written",
@@ -38,7 +38,7 @@ func (m *Recover) lookAhead() error {
 				return err
 			}
 		}
-		for at := from; at < int64(len(m.buf)); at += LogBlockSize {
+		for at := range headersIn(m.buf, from) {
 			h, ok, err := decodeGroupHeader(m.buf[at:], l.cfg.Database)
 			if err != nil || !ok || h.offset != l.geo.start(place)+at {
 				continue
@@ -73,7 +73,11 @@ func (m *Recover) checkBefore() error {
 	at, chain := LogBlockSize+carry, uint64(0)
 	for known := false; at < m.start.Offset-begin; known = true {
 		h, ok := m.groupAt(at, chain, known)
-		if next := alignUp(at, LogBlockSize); !ok && next > at {
+		next := alignUp(at, LogBlockSize)
+		if next == m.start.Offset-begin && (chain == m.start.Chain || ok && h.previous == m.start.Chain) {
+			return nil // a group that goes on from here was torn, and left behind
+		}
+		if !ok && next > at {
 			if at = next; at >= m.start.Offset-begin {
 				break
 			}

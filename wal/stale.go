@@ -92,7 +92,9 @@ func (m *CheckStale) Step() (types.IOResult[StaleLog], error) {
 				m.close()
 				continue
 			}
-			m.offset += int64(len(m.buf))
+			if m.offset += int64(len(m.buf)); m.offset < m.open.Size/LogBlockSize*LogBlockSize {
+				m.offset -= LogBlockSize // a header may lie across the end
+			}
 			m.next()
 
 		case staleClose:
@@ -131,16 +133,17 @@ func (m *CheckStale) close() {
 // search looks for groups in buf.
 func (m *CheckStale) search() error {
 	l := m.log
-	for at := int64(0); at < int64(len(m.buf)); at += LogBlockSize {
-		b := m.buf[at:]
-		if database, ok := segmentDatabase(b); ok && m.offset+at == 0 {
+	if m.offset == 0 {
+		if database, ok := segmentDatabase(m.buf); ok {
 			m.valid, m.database, m.own = true, database, database == l.cfg.Database
 		}
-		database := l.cfg.Database
-		if m.valid {
-			database = m.database
-		}
-		h, ok, err := decodeGroupHeader(b, database)
+	}
+	database := l.cfg.Database
+	if m.valid {
+		database = m.database
+	}
+	for at := range headersIn(m.buf, 0) {
+		h, ok, err := decodeGroupHeader(m.buf[at:], database)
 		if err != nil {
 			return fmt.Errorf("%s beside a database that does not need it: %w", l.name, err)
 		}
