@@ -239,10 +239,12 @@ func (b *Bucket) Delete(key []byte) error {
 	return err
 }
 
-// DeleteRange removes the keys >= from and < to; a nil to has no end. Buckets in the range stay. It returns how many it
-// removed. After an error, the end of the context included, none is.
-func (b *Bucket) DeleteRange(from, to []byte) (int64, error) {
-	return runTx(b.tx, "delete range", b.deleteRangeOp(from, to))
+// DeleteRange removes the keys >= from and < to; a nil to has no end. Buckets in the range stay. It does not read what it
+// removes but for large values, and so does not know how many keys they were. After an error, the end of the context included,
+// none is removed.
+func (b *Bucket) DeleteRange(from, to []byte) error {
+	_, err := runTx(b.tx, "delete range", b.deleteRangeOp(from, to))
+	return err
 }
 
 // BucketStats are figures of one bucket, those nested in it left out.

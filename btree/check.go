@@ -97,6 +97,11 @@ func (c *Check) readNode() (*io.Completion, error) {
 	if problem := checkNode(n); problem != "" {
 		return nil, c.problem(c.src.corrupt(pg.ID, problem))
 	}
+	if steps := c.walk.path.steps; len(steps) > 1 {
+		if up := &steps[len(steps)-2]; n.paged()&^up.node().below(up.index) != 0 {
+			_ = c.problem(c.src.corrupt(pg.ID, fmt.Sprintf("has large values or buckets that page %d does not tell of", up.page.ID)))
+		}
+	}
 	for i := range n.count() {
 		if !n.leaf() {
 			break

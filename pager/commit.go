@@ -3,6 +3,7 @@ package pager
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
@@ -188,22 +189,9 @@ func (c *Commit) build() {
 	tx := c.tx
 	c.frames = wal.NewCommit(tx.seq)
 	c.frames.GrowReferences(tx.references())
-	var freed types.PageID
-	var count uint64
-	flush := func() {
-		if count > 0 {
-			c.frames.Freed(freed, count)
-		}
-		count = 0
-	}
 	for id, d := range tx.pages.all() {
 		switch {
-		case d.freed && d.fresh:
-		case d.freed && count > 0 && freed+types.PageID(count) == id:
-			count++
-		case d.freed:
-			flush()
-			freed, count = id, 1
+		case d.freed: // it never was in a commit
 		case d.run.Count > 0:
 			c.frames.Reference(id, d.run, d.sum)
 		default:
@@ -213,7 +201,9 @@ func (c *Commit) build() {
 			c.stage(img, d.base)
 		}
 	}
-	flush()
+	for first, count := range tx.pages.gone.runs() {
+		c.frames.Freed(first, count)
+	}
 	c.frames.Record(tx.globals.encode(make([]byte, 0, globalsSize)))
 }
 
@@ -278,14 +268,25 @@ func (c *Commit) fulls() []types.PageID {
 	return ids
 }
 
-// changed returns the pages whose map entry will change, ascending.
+// changed returns the pages whose map entry will change, ascending; of freed ones that are neighbours in a node of the map, the
+// first.
 func (c *Commit) changed() []types.PageID {
-	ids := make([]types.PageID, 0, c.tx.pages.len())
+	var ids []types.PageID
 	for id, d := range c.tx.pages.all() {
-		if !d.freed || !d.fresh {
+		if !d.freed {
 			ids = append(ids, id)
 		}
 	}
+	if len(c.tx.pages.gone) == 0 {
+		return ids
+	}
+	fanout := types.PageID(c.p.fanout())
+	for first, count := range c.tx.pages.gone.runs() {
+		for id, end := first, first+types.PageID(count); id < end; id = (id/fanout + 1) * fanout {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
 	return ids
 }
 
@@ -325,6 +326,9 @@ func (c *Commit) queue() error {
 			p.ids.free.add(id)
 		}
 	}
+	for first, count := range tx.pages.gone.runs() {
+		p.ids.free.addRun(first, count)
+	}
 	c.tx, c.images, c.frames = nil, nil, nil
 	tx.end()
 	c.state = commitWait
@@ -343,14 +347,15 @@ func (c *Commit) publish() {
 	clear(p.snapshots)
 	for id, d := range c.tx.pages.all() {
 		switch {
-		case d.freed && d.fresh:
 		case d.freed:
-			p.cache.freed(id, c.seq, p.seqs)
 		case d.run.Count > 0 && d.data != nil:
 			p.cache.publish(newImage(id, c.seq, d.data), false, p.seqs)
 		case d.run.Count > 0:
-			p.cache.freed(id, c.seq, p.seqs) // the new version is on disk alone
+			p.cache.freed(id, 1, c.seq, p.seqs) // the new version is on disk alone
 		}
+	}
+	for first, count := range c.tx.pages.gone.runs() {
+		p.cache.freed(first, count, c.seq, p.seqs)
 	}
 	for _, img := range c.images {
 		p.cache.publish(img, true, p.seqs)

@@ -46,10 +46,7 @@ func (s pawlStore) View(fn func(Reader) error) error {
 }
 
 func (s pawlStore) DeleteRange(from, to []byte) error {
-	return s.db.Update(func(tx *pawl.Tx) error {
-		_, err := tx.Bucket(table).DeleteRange(from, to)
-		return err
-	})
+	return s.db.Update(func(tx *pawl.Tx) error { return tx.Bucket(table).DeleteRange(from, to) })
 }
 
 func (s pawlStore) Drop() error {

@@ -15,6 +15,7 @@ func trees() []Workload {
 		workload("root growth and collapse", before(write(puts(0, 0, 8, 20))), era(write(puts(0, 8, 20, 40)), write(run(plan.Delete, 0, 0, 28, 0)))),
 		workload("range delete within a leaf", before(tall), era(write(one(plan.DeleteRange, 0, 3, 5, 0)))),
 		workload("range delete across levels", before(tall), era(write(one(plan.DeleteRange, 0, 10, 100, 0)))),
+		workload("range delete that leaves little of a leaf", before(tall), era(write(one(plan.DeleteRange, 0, 1, 30, 0)))),
 		workload("range delete of a whole tree", before(tall), era(write(one(plan.DeleteRange, 0, 0, 200, 0)))),
 		workload("cursor deletes", before(tall), era(write(one(plan.CursorDelete, 0, 40, 6, 0)))),
 		workload("put if absent, modify", before(tall), era(write(one(plan.PutIfAbsent, 0, 500, 1, 30), one(plan.PutIfAbsent, 0, 5, 1, 30),
