@@ -225,3 +225,22 @@ func TestForgedBelow(t *testing.T) {
 		}
 	}
 }
+
+// A value of 1 MiB, which is common, is one extent: one write, one read, no copy.
+func TestRoundValue(t *testing.T) {
+	x := newWorld(t, 4096, 8<<20)
+	x.begin()
+	x.put(0, []byte("k"), make([]byte, 1<<20))
+	x.commit()
+	var m Measure
+	x.view(func(src Source) {
+		m.Start(src, 0)
+		require.EqualValues(t, 1, must(x, &m).Extents)
+		var f Find
+		f.Start(src, 0, []byte("k"))
+		var r ReadLarge
+		r.Start(src, must(x, &f).Large)
+		require.Len(t, must(x, &r), 1<<20)
+		require.True(t, r.Shared())
+	})
+}

@@ -51,6 +51,7 @@ type Commit struct {
 	space  wal.Reservation
 	queued bool
 	blocks uint64 // reserved in the file's space
+	refers uint64 // blocks that its references name
 	frames *wal.Commit
 	images []*Image
 	need   need
@@ -194,6 +195,7 @@ func (c *Commit) build() {
 		case d.freed: // it never was in a commit
 		case d.run.Count > 0:
 			c.frames.Reference(id, d.run, d.sum)
+			c.refers += uint64(d.run.Count)
 		default:
 			img := newImage(id, tx.seq, d.data)
 			img.checked.Store(d.known)
@@ -314,6 +316,7 @@ func (c *Commit) queue() error {
 	}
 	c.queued = true
 	p.interval.add(c.need)
+	p.interval.refers += c.refers
 	p.queued = tx.globals
 	p.commits = append(p.commits, queuedCommit{tx.seq, tx.globals})
 	c.publish()
