@@ -65,14 +65,18 @@ func chooseCut(pageSize, level int, f fences, items []item, added int, b bias) i
 	case b == cutBefore:
 		want = max(added, 1)
 	}
-	best, wanted := capacity+1, false
+	best, near := capacity+1, 0
 	cuts(level, f, items, func(at int, s cutSizes) {
 		worse := max(s.left, s.right)
 		best = min(best, worse)
-		wanted = wanted || at == want && worse <= capacity
+		switch { // a node without a fence may be too full for one: then the next item goes over, too
+		case worse > capacity:
+		case b == cutAfter && at <= want, b == cutBefore && at >= want && near == 0:
+			near = at
+		}
 	})
-	if wanted {
-		return want
+	if near > 0 {
+		return near
 	}
 	limit, cut, shortest := min(best+capacity/16, capacity), 0, 1<<30
 	cuts(level, f, items, func(at int, s cutSizes) {
