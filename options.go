@@ -65,7 +65,7 @@ type Options struct {
 	SyncInterval time.Duration
 	// CheckpointBytes is how long the log gets before it is moved into the database file; less long if the pages that it has changes
 	// of come to four times as much, or its index to a quarter of the cache. 0: 64 MiB. Writers wait for the checkpoint if
-	// any of that is twice as much.
+	// any of that is twice as much. As many bytes of large values, which are not in the log, make one due too.
 	CheckpointBytes int64
 	// MaxHeldBytes bounds what readers of an older state keep from being used again, blocks and log, that nobody else
 	// keeps: those that keep more are ended, and their transactions answer with ErrSnapshotExpired. Slices that they
