@@ -103,7 +103,7 @@ func (a *Async) Delete(b *Bucket, key []byte) *Op[struct{}] {
 }
 
 // DeleteRange is Bucket.DeleteRange.
-func (a *Async) DeleteRange(b *Bucket, from, to []byte) *Op[int64] {
+func (a *Async) DeleteRange(b *Bucket, from, to []byte) *Op[struct{}] {
 	return txAsync(b.tx, "delete range", b.deleteRangeOp(from, to))
 }
 

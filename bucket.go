@@ -5,6 +5,7 @@ import (
 	stdio "io"
 
 	"github.com/pawldb/pawl/btree"
+	"github.com/pawldb/pawl/pager"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -62,7 +63,7 @@ func (b *Bucket) Err() error {
 }
 
 // Get returns the value under key. It is a slice of an immutable image, read-only and valid for as long as it is held; or a
-// copy, if the transaction changed its page or the value is of about 1 MiB or longer. An empty value is not nil.
+// copy, if the transaction changed its page or the value is longer than 1 MiB. An empty value is not nil.
 //
 // ErrNotFound: there is no such key. ErrIsBucket: it is a bucket's name.
 func (b *Bucket) Get(key []byte) ([]byte, error) {
@@ -167,7 +168,7 @@ func (b *Bucket) PutReader(key []byte, r stdio.Reader) (int64, error) {
 		return 0, err
 	}
 	if tx.w.buf == nil {
-		tx.w.buf = make([]byte, tx.db.p.MaxExtent())
+		tx.w.buf = make([]byte, pager.MaxExtent)
 	}
 	buf := tx.w.buf
 	n, err := stdio.ReadFull(r, buf)
@@ -239,10 +240,12 @@ func (b *Bucket) Delete(key []byte) error {
 	return err
 }
 
-// DeleteRange removes the keys >= from and < to; a nil to has no end. Buckets in the range stay. It returns how many it
-// removed. After an error, the end of the context included, none is.
-func (b *Bucket) DeleteRange(from, to []byte) (int64, error) {
-	return runTx(b.tx, "delete range", b.deleteRangeOp(from, to))
+// DeleteRange removes the keys >= from and < to; a nil to has no end. Buckets in the range stay. It does not read what it
+// removes but for large values, and so does not know how many keys they were. After an error, the end of the context included,
+// none is removed.
+func (b *Bucket) DeleteRange(from, to []byte) error {
+	_, err := runTx(b.tx, "delete range", b.deleteRangeOp(from, to))
+	return err
 }
 
 // BucketStats are figures of one bucket, those nested in it left out.

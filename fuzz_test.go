@@ -316,10 +316,7 @@ func changeHostile(t *testing.T, db *DB) {
 			}
 			return nil
 		},
-		func(tx *Tx) error {
-			_, err := tx.Bucket([]byte("a")).DeleteRange(nil, nil)
-			return err
-		},
+		func(tx *Tx) error { return tx.Bucket([]byte("a")).DeleteRange(nil, nil) },
 		func(tx *Tx) error { return tx.DeleteBucket([]byte("a")) },
 		func(tx *Tx) error { return tx.DeleteBucket([]byte("c")) },
 		func(tx *Tx) error { return errors.Join(tx.Root().Put([]byte("k"), nil), errEnough) },

@@ -73,7 +73,7 @@ func killApply(tx *Tx, n uint64) error {
 		case killDelete:
 			err = at.Delete([]byte(op.key))
 		case killDeleteRange:
-			_, err = at.DeleteRange([]byte(op.key), []byte(op.to))
+			err = at.DeleteRange([]byte(op.key), []byte(op.to))
 		case killDropBucket:
 			err = tx.DeleteBucket(names(op.bucket)...)
 		}

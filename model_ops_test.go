@@ -90,8 +90,7 @@ func (t *modelTx) readable() (modelHandle, *modelBucket) {
 		require.ErrorIs(t, got, err)
 		if t.tx.Writable() {
 			require.ErrorIs(t, h.b.Put([]byte("k"), nil), err)
-			_, got = h.b.DeleteRange(nil, nil)
-			require.ErrorIs(t, got, err)
+			require.ErrorIs(t, h.b.DeleteRange(nil, nil), err)
 		}
 	}
 }
@@ -499,13 +498,10 @@ func (t *modelTx) deleteRange(h modelHandle) {
 			to = []byte(m.entries[i].key)
 		}
 	}
-	n, err := h.b.DeleteRange(from, to)
-	require.NoError(t, err)
-	gone := m.within(from, to)
-	for _, e := range gone {
+	require.NoError(t, h.b.DeleteRange(from, to))
+	for _, e := range m.within(from, to) {
 		m.drop(e.key)
 	}
-	require.EqualValues(t, len(gone), n)
 }
 
 func (t *modelTx) createBucket(h modelHandle, key []byte) {

@@ -43,7 +43,9 @@ func MaxKeySize(pageSize int) int { return btree.MaxKeySize(pageSize) }
 // Options say how to open a database. The zero value of each is its default, and a nil *Options is all defaults.
 type Options struct {
 	// CacheSize bounds the memory that the database accounts for: page images, changed pages of the transaction under way
-	// included. 0: 64 MiB. It is at least 64 pages of PageSize, and 256 KiB where that is 0.
+	// included. 0: a quarter of the memory that the process may have, at least 64 MiB and at most 256 MiB: the machine's, or
+	// what its control groups or GOMEMLIMIT allow; where that can't be told, with IO set, and in memory, 64 MiB. It is at least
+	// 64 pages of PageSize, and 256 KiB where that is 0.
 	CacheSize int64
 	// PageSize is that of a new database: 512 to 65536, a power of two. 0: 4096. If the file has another one, Open fails
 	// with ErrPageSize; with 0 it takes the file's.
@@ -63,7 +65,7 @@ type Options struct {
 	SyncInterval time.Duration
 	// CheckpointBytes is how long the log gets before it is moved into the database file; less long if the pages that it has changes
 	// of come to four times as much, or its index to a quarter of the cache. 0: 64 MiB. Writers wait for the checkpoint if
-	// any of that is twice as much.
+	// any of that is twice as much. As many bytes of large values, which are not in the log, make one due too.
 	CheckpointBytes int64
 	// MaxHeldBytes bounds what readers of an older state keep from being used again, blocks and log, that nobody else
 	// keeps: those that keep more are ended, and their transactions answer with ErrSnapshotExpired. Slices that they
@@ -113,7 +115,9 @@ func (o *Options) withDefaults() (Options, error) {
 	case d.FileMode&^fs.ModePerm != 0:
 		return wrong("FileMode", d.FileMode)
 	}
-	setDefault(&d.CacheSize, 64<<20)
+	if d.CacheSize == 0 {
+		d.CacheSize = defaultCacheSize(d.IO)
+	}
 	setDefault(&d.LockTimeout, time.Second)
 	setDefault(&d.SyncInterval, 100*time.Millisecond)
 	setDefault(&d.CheckpointBytes, 64<<20)

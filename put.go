@@ -121,14 +121,14 @@ func (t *delTask) Step() (types.IOResult[struct{}], error) {
 func (t *delTask) Abort(cause error) error { return t.b.tx.w.del.Abort(cause) }
 
 // deleteRangeOp returns the operation of DeleteRange.
-func (b *Bucket) deleteRangeOp(from, to []byte) *txOp[int64] {
-	return &txOp[int64]{tx: b.tx, b: b, use: useWrite, task: &step[int64, int64]{
-		ready: func() (types.Stepper[int64], error) {
+func (b *Bucket) deleteRangeOp(from, to []byte) *txOp[struct{}] {
+	return &txOp[struct{}]{tx: b.tx, b: b, use: useWrite, task: &step[struct{}, struct{}]{
+		ready: func() (types.Stepper[struct{}], error) {
 			d := new(btree.DeleteRange)
 			d.Start(b.tx.w.w, b.root, from, to)
 			return d, nil
 		},
-		done: asIs[int64],
+		done: asIs[struct{}],
 	}}
 }
 

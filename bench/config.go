@@ -52,7 +52,7 @@ func parseFlags(args []string) (config, error) {
 	f.IntVar(&c.ColdKeys, "cold-keys", 10_000_000, "keys in a store that is larger than the memory; 0: leave those workloads out")
 	coldMemory := f.Int64("cold-memory", 256, "`MiB` of memory that there are for everything then")
 	f.DurationVar(&c.Duration, "duration", 2*time.Second, "length of a measurement that has no end of its own")
-	f.Int64Var(&c.Cache, "cache", 0, "`bytes` of cache, for engines that have their own (default: 64 MiB)")
+	f.Int64Var(&c.Cache, "cache", 0, "`bytes` of cache, for engines that have their own (default: a quarter of memory, 64 to 256 MiB)")
 	f.StringVar(&chosenWorkloads, "workloads", "",
 		"comma-separated `list` of "+listOf(allWorkloads, workloadName)+" (default: all), or "+nothing)
 	f.StringVar(&chosenEngines, "engines", "",

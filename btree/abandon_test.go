@@ -128,7 +128,7 @@ func delOp(name string, setup, first func(x *world, m *model), key string) scrip
 	}
 }
 
-const extentMax = 1<<20 - 32 // of pages of 512 bytes
+const extentMax = pager.MaxExtent
 
 func scriptedOps() []scriptedOp {
 	none := func(*world, *model) {}

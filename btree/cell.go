@@ -64,12 +64,39 @@ type Bucket struct {
 //	large    size, 8 bytes; page, 8 bytes      see large.go
 //	bucket   root, 8 bytes; sequence, 8 bytes
 //
-// An interior node's cell is the separator without the prefix, and the child's page id, 8 bytes. The first one has no
-// separator: it is the low fence.
+// An interior node's cell is the separator without the prefix, and 8 bytes of the child. The first one has no separator: it is
+// the low fence.
+//
+//	bits 0-61  page id
+//	bit    62  leaves below may have large values
+//	bit    63  leaves below may have buckets
+//
+// What has pages of its own is not below a child without the bit; with it, there may be none: the bits are set at once and
+// wiped when the node is built anew. So what goes as a whole, a dropped bucket or a range, need not read leaves to find
+// what else they lead to.
 const (
 	leafTail     = 17 // bytes behind the key, of large values and buckets
 	interiorTail = 8
+
+	childBelowBit = 62 // the first of KindLarge and KindBucket
+	childIDMask   = 1<<childBelowBit - 1
 )
+
+// Fails to compile unless the two kinds follow one another.
+var _ [0]struct{} = [KindBucket - KindLarge - 1]struct{}{}
+
+// paged are the kinds of entry that have pages of their own.
+func paged() Kinds { return KindsOf(KindLarge, KindBucket) }
+
+// packChild returns what an interior node's cell says of a child.
+func packChild(id types.PageID, below Kinds) uint64 {
+	return uint64(id) | uint64(below&paged()>>KindLarge)<<childBelowBit
+}
+
+// unpackChild is the counterpart of packChild.
+func unpackChild(packed uint64) (id types.PageID, below Kinds) {
+	return types.PageID(packed & childIDMask), Kinds(packed>>childBelowBit) << KindLarge
+}
 
 // tailHead appends what stands before the value's bytes, or all that stands behind the key.
 func (e *Entry) tailHead(dst []byte) []byte {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/pager"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -97,6 +98,11 @@ func (c *Check) readNode() (*io.Completion, error) {
 	if problem := checkNode(n); problem != "" {
 		return nil, c.problem(c.src.corrupt(pg.ID, problem))
 	}
+	if steps := c.walk.path.steps; len(steps) > 1 {
+		if up := &steps[len(steps)-2]; n.paged()&^up.node().below(up.index) != 0 {
+			_ = c.problem(c.src.corrupt(pg.ID, fmt.Sprintf("has large values or buckets that page %d does not tell of", up.page.ID)))
+		}
+	}
 	for i := range n.count() {
 		if !n.leaf() {
 			break
@@ -117,7 +123,7 @@ func (c *Check) readNode() (*io.Completion, error) {
 // readLarge reads the next extent of the last large value.
 func (c *Check) readLarge() (*io.Completion, error) {
 	l := c.large[len(c.large)-1]
-	count, listed := l.parts(c.src.pager())
+	count, listed := l.parts()
 	if !c.listing {
 		c.left, c.parts = l.Size, append(c.parts[:0], l.Page)
 		if listed {
@@ -142,7 +148,7 @@ func (c *Check) readLarge() (*io.Completion, error) {
 		c.listing = true
 	}
 	for len(c.parts) > 0 {
-		size := min(c.left, int64(c.src.pager().MaxExtent()))
+		size := min(c.left, int64(pager.MaxExtent))
 		if c.twice(c.parts[0]) {
 			c.parts, c.left = c.parts[1:], c.left-size
 			continue

@@ -24,6 +24,8 @@
 //	root      splits into two new pages, and takes its only child's place when there is just one
 //	values    longer than MaxInline lie in extents of their own
 //	buckets   an entry may be a bucket: another tree's root, and a sequence
+//	below     a node tells of each child whether there may be large values or buckets in the leaves below, so that subtrees
+//	          without can go unread
 //
 // # Machines
 //

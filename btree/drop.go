@@ -2,6 +2,7 @@ package btree
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
@@ -10,7 +11,8 @@ import (
 )
 
 // Drop is a machine that frees a tree with all that is below it: nodes, large values, nested buckets. It takes a page a
-// round, depth first, under a savepoint that an error or Abort goes back to.
+// round, depth first, under a savepoint that an error or Abort goes back to. Leaves that lead to nothing more, as the nodes
+// above them say, go with those, unread.
 //
 //	start --> room -> page -> apply --> ended
 //	            ^               |
@@ -25,6 +27,7 @@ type Drop struct {
 	room  pager.MakeRoom
 	load  load
 	old   extents
+	plain []types.PageID // leaves that lead to nothing more
 }
 
 // dropItem is a page that is to go.
@@ -46,7 +49,7 @@ const (
 
 // Start readies the machine to free the tree at root. What leads to it is not touched. Root 0 is an empty tree.
 func (d *Drop) Start(w *Writer, root types.PageID) {
-	*d = Drop{w: w, todo: d.todo[:0]}
+	*d = Drop{w: w, todo: d.todo[:0], plain: d.plain[:0]}
 	if root != 0 {
 		d.todo = append(d.todo, dropItem{id: root, level: -1})
 	}
@@ -61,6 +64,11 @@ func (d *Drop) Step() (types.IOResult[struct{}], error) {
 			}
 		}
 		d.save = d.w.Savepoint()
+		d.room.Start(d.w.tx)
+		d.state = dropRoom
+		if err := d.freePlain(d.w.Source()); err != nil {
+			return types.Fail[struct{}](d.Abort(err))
+		}
 		d.next()
 	}
 	for d.state != dropEnded {
@@ -112,12 +120,12 @@ func (d *Drop) round() (pending *io.Completion, err error) {
 		if n := node(pg.Data); top.level >= 0 && n.level() != top.level {
 			return nil, src.corrupt(pg.ID, fmt.Sprintf("level %d, %d expected", n.level(), top.level))
 		}
-		if !d.w.tx.CanFree(pg.ID) {
-			return nil, src.corrupt(pg.ID, "a page of a tree that is free")
-		}
 		d.todo = d.todo[:len(d.todo)-1]
 		d.push(node(pg.Data))
-		d.w.tx.Free(pg.ID)
+		d.plain = append(d.plain, pg.ID)
+		if err := d.freePlain(src); err != nil {
+			return nil, err
+		}
 		d.next()
 
 	case dropLarge:
@@ -138,7 +146,7 @@ func (d *Drop) round() (pending *io.Completion, err error) {
 func (d *Drop) push(n node) {
 	for i := range n.count() {
 		if !n.leaf() {
-			d.todo = append(d.todo, dropItem{id: n.child(i), level: n.level() - 1})
+			d.pushNode(n.child(i), n.level()-1, n.below(i))
 			continue
 		}
 		switch e := n.entry(i); e.Kind {
@@ -148,6 +156,26 @@ func (d *Drop) push(n node) {
 			d.todo = append(d.todo, dropItem{id: e.Bucket.Root, level: -1})
 		}
 	}
+}
+
+// pushNode notes a node of a level, and what may lie below.
+func (d *Drop) pushNode(id types.PageID, level int, below Kinds) {
+	if level == 0 && below == 0 {
+		d.plain = append(d.plain, id)
+		return
+	}
+	d.todo = append(d.todo, dropItem{id: id, level: level})
+}
+
+// freePlain frees the leaves that lead to nothing more.
+func (d *Drop) freePlain(src Source) error {
+	slices.Sort(d.plain)
+	if bad, ok := d.w.tx.CanFreeAll(d.plain); !ok {
+		return src.corrupt(bad, "a page of a tree that is free, or in it twice")
+	}
+	d.w.tx.FreeAll(d.plain)
+	d.plain = d.plain[:0]
+	return nil
 }
 
 // Abort takes back what the rounds did.

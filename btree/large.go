@@ -13,7 +13,7 @@ import (
 )
 
 // A large value lies in extents: pages of several blocks, see page.go of the pager. An extent takes at most MaxExtent bytes,
-// a little under 1 MiB.
+// 1 MiB.
 //
 //	size <= MaxExtent     page -> the value
 //	else                  page -> page ids of extents, 8 bytes each: all but the last are full
@@ -27,8 +27,8 @@ var ErrValueTooLarge = errors.New("pawl: value is too large")
 const MaxValueSize = 100 << 30
 
 // parts returns how many extents hold the value's bytes, and whether there is a list of them.
-func (l Large) parts(p *pager.Pager) (count int, listed bool) {
-	unit := int64(p.MaxExtent())
+func (l Large) parts() (count int, listed bool) {
+	unit := int64(pager.MaxExtent)
 	return int((l.Size + unit - 1) / unit), l.Size > unit
 }
 
@@ -98,7 +98,7 @@ func (x *extents) step(s Source) (*io.Completion, error) {
 		return nil, nil
 	}
 	l := x.entry.Large
-	count, listed := l.parts(s.pager())
+	count, listed := l.parts()
 	if listed {
 		data, _, pending, err := x.load.step(s, l.Page, 8*count)
 		if pending != nil || err != nil {

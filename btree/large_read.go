@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/pawldb/pawl/pager"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -29,12 +30,12 @@ type ReadLargeAt struct {
 func (r *ReadLargeAt) Start(src Source, l Large, dst []byte, offset int64) {
 	*r = ReadLargeAt{src: src, large: l, dst: dst, offset: offset}
 	r.dst = dst[:max(min(int64(len(dst)), l.Size-offset), 0)]
-	r.count, r.listed = l.parts(src.pager())
+	r.count, r.listed = l.parts()
 }
 
 // Step ends with the number of bytes that were read.
 func (r *ReadLargeAt) Step() (types.IOResult[int], error) {
-	unit := int64(r.src.pager().MaxExtent())
+	unit := int64(pager.MaxExtent)
 	if r.listed && !r.have && len(r.dst) > 0 {
 		data, shared, pending, err := r.load.step(r.src, r.large.Page, 8*r.count)
 		switch {
@@ -92,7 +93,7 @@ const readLargeFirst = 16 << 20
 // Start readies the machine.
 func (r *ReadLarge) Start(src Source, l Large) {
 	*r = ReadLarge{src: src, large: l}
-	_, listed := l.parts(src.pager())
+	_, listed := l.parts()
 	r.one = !listed
 }
 

@@ -83,7 +83,7 @@ func (l *LargeWriter) Large() Large { return Large{Size: l.size, Page: l.page} }
 
 // Step ends when what the machine was armed with is written, or taken.
 func (l *LargeWriter) Step() (types.IOResult[struct{}], error) {
-	unit := l.w.tx.Pager().MaxExtent()
+	unit := pager.MaxExtent
 	for {
 		if l.busy {
 			pending, err := l.write()

@@ -84,3 +84,29 @@ func TestLeavesCanBeCut(t *testing.T) {
 	}
 	require.Greater(t, tried, 10_000)
 }
+
+// Keys in order fill their leaves, also if the last one is too full for the fence that it gets when it is split.
+func TestKeysInOrderFill(t *testing.T) {
+	for _, size := range []int{40, 87, 88, 100, 113} {
+		for _, descending := range []bool{false, true} {
+			x := newWorld(t, 4096, 1<<20)
+			x.begin()
+			const n = 2000
+			for i := range n {
+				if descending {
+					i = n - i
+				}
+				x.put(0, fmt.Appendf(nil, "%016d", i), make([]byte, size))
+			}
+			x.commit()
+			var m Measure
+			x.view(func(src Source) {
+				m.Start(src, 0)
+				s := must(x, &m)
+				most := (4096 - nodeHeader) / (slotSize + 16 + 2 + size)
+				require.LessOrEqual(t, s.Leaves, int64(n/(most-2)+2), "values of %d bytes, descending %v", size, descending)
+			})
+			x.close()
+		}
+	}
+}

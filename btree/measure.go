@@ -66,7 +66,7 @@ func (m *Measure) add(n node) {
 		t.KeyBytes += int64(n.storedLen(i))
 		t.ValBytes += int64(len(e.Value)) + e.Large.Size
 		if e.Kind == KindLarge {
-			count, listed := e.Large.parts(m.src.pager())
+			count, listed := e.Large.parts()
 			t.Extents += int64(count)
 			if listed {
 				t.Extents++

@@ -136,14 +136,12 @@ func (r *modelRun) opRange(root types.PageID, m *model, from, to []byte) {
 	}
 	var d DeleteRange
 	d.Start(r.w, root, from, to)
-	deleted := 0
+	must(r.world, &d)
 	for k := range m.values {
 		if k >= string(from) && k < string(to) {
 			delete(m.values, k)
-			deleted++
 		}
 	}
-	require.EqualValues(r, deleted, must(r.world, &d))
 }
 
 // opCursor seeks, moves about, and deletes under the cursor.

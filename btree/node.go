@@ -217,7 +217,31 @@ func (n node) childIndex(key []byte) int {
 
 // child returns the page of an interior node's child.
 func (n node) child(i int) types.PageID {
-	return types.PageID(binary.LittleEndian.Uint64(n[n.cellOff(i)+n.storedLen(i):]))
+	return types.PageID(binary.LittleEndian.Uint64(n[n.cellOff(i)+n.storedLen(i):]) & childIDMask)
+}
+
+// below returns what may lie below an interior node's child that has pages of its own.
+func (n node) below(i int) Kinds {
+	_, below := unpackChild(binary.LittleEndian.Uint64(n[n.cellOff(i)+n.storedLen(i):]))
+	return below
+}
+
+// setBelow changes what may lie below an interior node's child.
+func (n node) setBelow(i int, below Kinds) {
+	binary.LittleEndian.PutUint64(n[n.cellOff(i)+n.storedLen(i):], packChild(n.child(i), below))
+}
+
+// paged returns what the node has that has pages of its own: in a leaf just that, in an interior node what may lie below.
+func (n node) paged() Kinds {
+	var k Kinds
+	for i := range n.count() {
+		if n.leaf() {
+			k |= KindsOf(n.kind(i))
+		} else {
+			k |= n.below(i)
+		}
+	}
+	return k & paged()
 }
 
 // bounds reports whether f are the fences that child i has.
@@ -236,6 +260,15 @@ func (n node) bounds(i int, f fences) bool {
 func (n node) separates(i int, key []byte) bool {
 	prefix, behind := n.prefixLen(), n.stored(i)
 	return len(key) == prefix+len(behind) && bytes.Equal(key[prefix:], behind) && bytes.Equal(key[:prefix], n.low()[:prefix])
+}
+
+// upper returns the high fence of an interior node's child. The slice is of n, or of scratch.
+func (n node) upper(i int, scratch *[]byte) (key []byte, bounded bool) {
+	if i+1 == n.count() {
+		return n.high()
+	}
+	*scratch = n.appendKey((*scratch)[:0], i+1)
+	return *scratch, true
 }
 
 // used returns the bytes that the slots and cells take, fences included.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"github.com/pawldb/pawl/internal/invariant"
-	"github.com/pawldb/pawl/types"
 )
 
 // insert makes room for a cell of size bytes in front of slot i and returns it, zero, for the caller to fill: key bytes that
@@ -43,12 +42,12 @@ func putEntry(cell, key []byte, e *Entry) {
 	}
 }
 
-// insertChild puts a child behind a separator, a whole key, in front of slot i > 0 of an interior node.
-func (n node) insertChild(i int, separator []byte, child types.PageID, spare []byte) {
+// insertChild puts a packed child behind a separator, a whole key, in front of slot i > 0 of an interior node.
+func (n node) insertChild(i int, separator []byte, child uint64, spare []byte) {
 	behind := separator[n.prefixLen():]
 	cell := n.insert(i, len(behind), len(behind)+interiorTail, behind, spare)
 	copy(cell, behind)
-	binary.LittleEndian.PutUint64(cell[len(behind):], uint64(child))
+	binary.LittleEndian.PutUint64(cell[len(behind):], child)
 }
 
 // fitsEntry reports whether a leaf has room for a new cell.
@@ -120,6 +119,20 @@ func (n node) compact(spare []byte) {
 // item has the key that the low fence is.
 type item struct {
 	key, tail []byte
+}
+
+// pagedItems returns what items of a node of that level lead to that has pages of its own; see node.paged.
+func pagedItems(level int, items []item) Kinds {
+	var k Kinds
+	for i := range items {
+		if level == 0 {
+			k |= KindsOf(Kind(items[i].tail[0]))
+		} else {
+			_, below := unpackChild(binary.LittleEndian.Uint64(items[i].tail))
+			k |= below
+		}
+	}
+	return k & paged()
 }
 
 // appendItems appends the node's items. Keys are slices of n, or of arena, which is returned longer.

@@ -338,7 +338,7 @@ func insertMany(t *testing.T, n node, items []item, c *choices) {
 		default:
 			child := types.PageID(binary.LittleEndian.Uint64(it.tail))
 			if ok = n.fitsChild(key); ok {
-				n.insertChild(at, key, child, spare)
+				n.insertChild(at, key, uint64(child), spare)
 			}
 		}
 		if ok {

@@ -179,7 +179,7 @@ func (p *Put) find() (pending *io.Completion, err error) {
 	src := p.w.Source()
 	switch pg, ok := p.w.hot(p.root, p.key); {
 	case p.root == 0:
-	case ok && len(p.path.steps) == 0 && p.fitsHot(pg):
+	case ok && len(p.path.steps) == 0 && !p.paged() && p.fitsHot(pg):
 	default:
 		if pending, err = p.path.descend(src, p.root, p.key); pending != nil || err != nil {
 			return pending, err
@@ -200,7 +200,7 @@ func (p *Put) find() (pending *io.Completion, err error) {
 	}
 	p.old.start(was)
 	p.state = putOld
-	if p.e.Kind == KindValue && len(p.e.Value) > MaxInline(src.pager().PageSize(), len(p.key)) {
+	if p.e.Kind == KindValue && p.paged() {
 		p.large.Start(p.w)
 		p.large.whole(p.e.Value)
 		p.own, p.state = true, putLarge
@@ -216,6 +216,11 @@ func (p *Put) spared() error {
 		}
 	}
 	return spared(p.w.Source(), p.old.list, &p.path, p.near[:]...)
+}
+
+// paged reports whether the entry has pages of its own: the nodes above the leaf have to tell of it.
+func (p *Put) paged() bool {
+	return p.e.Kind != KindValue || len(p.e.Value) > MaxInline(p.w.tx.Pager().PageSize(), len(p.key))
 }
 
 // fitsHot takes the leaf that was changed last for the path, if the entry surely fits there.
@@ -303,6 +308,9 @@ func (p *Put) apply() PutResult {
 		return res
 	}
 	leaf := p.path.last()
+	if p.e.Kind != KindValue {
+		w.addBelow(&p.path, p.e.Kind)
+	}
 	if p.fits() {
 		spare := w.borrow()
 		n := w.edit(leaf)

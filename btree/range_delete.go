@@ -10,12 +10,13 @@ import (
 	"github.com/pawldb/pawl/types"
 )
 
-// DeleteRange is a machine that removes the keys from one up to another; buckets among them stay. It takes a leaf a round,
-// under a savepoint that an error or Abort goes back to.
+// DeleteRange is a machine that removes the keys from one up to another; buckets among them stay. In a round it takes keys off a
+// leaf, and the subtrees behind it that the range covers, unread if what is above them says that there is no bucket in them.
+// All is under a savepoint that an error or Abort goes back to, and between rounds the tree is sound.
 //
-//	start --> room -> find -> old -> plan -> apply --> ended
-//	            ^                              |
-//	            +-------the next leaf----------+
+//	start --> room -> find -> old -> (cut) -> plan -> apply -> (drop) --> ended
+//	            ^                                                |
+//	            +------------------the next leaf-----------------+
 type DeleteRange struct {
 	w    *Writer
 	root types.PageID
@@ -23,16 +24,18 @@ type DeleteRange struct {
 	to   []byte
 	open bool // there is no upper end
 
-	state   rangeState
-	save    int
-	deleted int64
-	room    pager.MakeRoom
-	path    path
-	slots   []int
-	larges  []Entry // of the slots
-	old     extents
-	pages   []types.PageID // their extents
-	change  rebalance
+	state  rangeState
+	save   int
+	room   pager.MakeRoom
+	path   path
+	slots  []int
+	larges []Entry // of the slots
+	old    extents
+	pages  []types.PageID // their extents
+	cut    rangeCut
+	change rebalance
+	gone   Drop       // of what was cut off
+	after  rangeState // that it is freed
 }
 
 type rangeState uint8
@@ -42,8 +45,10 @@ const (
 	rangeRoom                    // await: pages are being spilled
 	rangeFind                    // await: nodes of the path
 	rangeOld                     // await: lists of large values' extents
+	rangeTake                    // work: take off subtrees
 	rangePlan                    // await: neighbours
 	rangeApply                   // work
+	rangeDrop                    // await: nodes of the subtrees
 	rangeEnded                   // end
 )
 
@@ -56,11 +61,11 @@ func (d *DeleteRange) Start(w *Writer, root types.PageID, from, to []byte) {
 	*d = DeleteRange{w: w, root: root, from: slices.Clone(from), to: to, open: to == nil}
 }
 
-// Step ends with the number of keys that were removed.
-func (d *DeleteRange) Step() (types.IOResult[int64], error) {
+// Step goes on with removing.
+func (d *DeleteRange) Step() (types.IOResult[struct{}], error) {
 	if d.state == rangeStart {
 		if err := d.w.begin(); err != nil {
-			return types.Fail[int64](err)
+			return types.Fail[struct{}](err)
 		}
 		d.root = d.w.Source().rootOr(d.root)
 		d.save = d.w.Savepoint()
@@ -73,14 +78,14 @@ func (d *DeleteRange) Step() (types.IOResult[int64], error) {
 		pending, err := d.round()
 		switch {
 		case err != nil:
-			return types.Fail[int64](d.Abort(err))
+			return types.Fail[struct{}](d.Abort(err))
 		case pending != nil:
-			return types.Wait[int64](pending)
+			return types.Wait[struct{}](pending)
 		}
 	}
 	d.w.Release(d.save)
 	d.w.end()
-	return types.Done(d.deleted)
+	return types.Done(struct{}{})
 }
 
 // next begins a round.
@@ -105,7 +110,10 @@ func (d *DeleteRange) round() (pending *io.Completion, err error) {
 		if pending, err = d.path.descend(src, d.root, d.from); pending != nil || err != nil {
 			return pending, err
 		}
-		d.choose()
+		d.cut.top = -1
+		if d.choose() {
+			d.cut.find(d)
+		}
 		d.state = rangeOld
 		d.old.start(Entry{})
 
@@ -124,7 +132,16 @@ func (d *DeleteRange) round() (pending *io.Completion, err error) {
 		if err := freeable(src, d.pages); err != nil {
 			return nil, err
 		}
-		d.change.start(d.w, &d.path, d.slots)
+		if d.state = rangeTake; d.cut.top < 0 {
+			d.change.start(d.w, &d.path, d.slots)
+			d.state = rangePlan
+		}
+
+	case rangeTake:
+		if err := spared(src, d.pages, &d.path); err != nil {
+			return nil, err
+		}
+		d.take()
 		d.state = rangePlan
 
 	case rangePlan:
@@ -139,19 +156,28 @@ func (d *DeleteRange) round() (pending *io.Completion, err error) {
 	case rangeApply:
 		d.apply()
 
+	case rangeDrop:
+		if pending, err = stepOf(d.gone.Step()); pending != nil || err != nil {
+			return pending, err
+		}
+		d.state = d.after
+
 	default:
 		panic(invariant.Failf("btree: DeleteRange stepped in state %d", d.state))
 	}
 	return nil, nil
 }
 
-// choose picks the slots of the leaf that go in this round.
-func (d *DeleteRange) choose() {
+// choose picks the slots of the leaf that go in this round. It reports whether none behind them is left for another.
+func (d *DeleteRange) choose() (all bool) {
 	leaf := d.path.last()
 	n := leaf.node()
-	for i := leaf.index; i < n.count() && len(d.larges) < rangeLarges; i++ {
-		if !d.open && bytes.Compare(n.stored(i), d.to) >= 0 {
+	for i := leaf.index; i < n.count(); i++ {
+		if !d.within(n.stored(i)) {
 			break
+		}
+		if len(d.larges) == rangeLarges {
+			return false
 		}
 		switch n.kind(i) {
 		case KindBucket:
@@ -161,31 +187,54 @@ func (d *DeleteRange) choose() {
 		}
 		d.slots = append(d.slots, i)
 	}
+	return true
 }
 
-// apply removes them, and goes on to the next leaf. It can't fail.
-func (d *DeleteRange) apply() {
-	n := d.path.last().node()
-	next, more := n.high()
-	if count := len(d.slots); count > 0 {
-		if last := d.slots[count-1]; last+1 < n.count() && d.within(n.stored(last+1)) {
-			next, more = n.stored(last+1), true // cut short by its large values
-		}
-	}
-	d.from = append(d.from[:0], next...)
-	d.deleted += int64(len(d.slots))
+// take removes the keys and the subtrees behind the leaf. It can't fail.
+func (d *DeleteRange) take() {
+	d.free()
+	d.gone.Start(d.w, 0)
+	d.gone.nested = true
+	d.cut.apply(d, &d.gone)
+	d.slots = d.slots[:0]
+	d.change.start(d.w, &d.path, nil)
+	d.change.upward = true
+}
+
+// free gives up the extents of the large values that go.
+func (d *DeleteRange) free() {
 	for _, id := range d.pages {
 		d.w.tx.Free(id)
 	}
-	if len(d.slots) > 0 {
+	d.pages = d.pages[:0]
+}
+
+// apply removes the keys, unless take has done so, sets right what is too empty, and goes on to the next leaf. It can't fail.
+func (d *DeleteRange) apply() {
+	d.free()
+	took := d.cut.top >= 0
+	next, more := d.cut.high, d.cut.bounded
+	if !took {
+		n := d.path.last().node()
+		next, more = n.high()
+		if count := len(d.slots); count > 0 {
+			if last := d.slots[count-1]; last+1 < n.count() && d.within(n.stored(last+1)) {
+				next, more = n.stored(last+1), true // cut short by its large values
+			}
+		}
+	}
+	d.from = append(d.from[:0], next...)
+	if took || len(d.slots) > 0 {
 		d.change.apply()
 		d.w.restructured()
 	}
+	d.next()
 	if !more || !d.within(d.from) {
 		d.state = rangeEnded
-		return
 	}
-	d.next()
+	if took {
+		d.after, d.state = d.state, rangeDrop
+	}
 }
 
 // within reports whether a key is below the upper end.
@@ -204,6 +253,8 @@ func (d *DeleteRange) Abort(cause error) error {
 		cause = d.old.abort(cause)
 	case rangePlan:
 		cause = d.change.abort(cause)
+	case rangeDrop:
+		cause = d.gone.Abort(cause)
 	}
 	d.state = rangeEnded
 	d.w.RollbackTo(d.save)

@@ -17,6 +17,7 @@ type rebalance struct {
 	w       *Writer
 	path    *path
 	removed []int // slots of the leaf, ascending
+	upward  bool  // nodes above have lost children too: look at all of them, up to the root
 
 	depth int // being planned
 	ready bool
@@ -52,9 +53,15 @@ func (r *rebalance) step(s Source) (*io.Completion, error) {
 	for !r.ready {
 		lp, here := &r.plan[len(r.plan)-1], &r.path.steps[r.depth]
 		if !lp.looking {
-			if r.depth == 0 || usedWithout(here.node(), lp.removed) >= here.node().capacity()/4 {
+			full := usedWithout(here.node(), lp.removed) >= here.node().capacity()/4
+			if r.depth == 0 || full && !r.upward {
 				r.ready = true
 				break
+			}
+			if full {
+				r.plan = append(r.plan, levelPlan{})
+				r.depth--
+				continue
 			}
 			parent := &r.path.steps[r.depth-1]
 			lp.near[0].start(parent, parent.index-1)
@@ -74,7 +81,9 @@ func (r *rebalance) step(s Source) (*io.Completion, error) {
 		case actMergeRight:
 			r.plan = append(r.plan, levelPlan{removed: []int{parent.index + 1}})
 		default:
-			r.ready = true
+			if r.ready = !r.upward; r.upward {
+				r.plan = append(r.plan, levelPlan{})
+			}
 		}
 		r.depth--
 	}
@@ -182,13 +191,17 @@ func (r *rebalance) applyLevel(lp *levelPlan, depth int) {
 	defer freeRight()
 	items, f := r.together(ln, rn, removed)
 	level := ln.level()
-	if lp.act == actMergeLeft || lp.act == actMergeRight {
-		build(w.edit(left), level, f, items)
-		w.tx.Free(right.page.ID)
-		return
-	}
 	parent := &r.path.steps[depth-1]
 	at := parent.index
+	if lp.act == actMergeLeft || lp.act == actMergeRight {
+		if lp.act == actMergeLeft {
+			at--
+		}
+		build(w.edit(left), level, f, items)
+		w.tx.Free(right.page.ID)
+		w.setBelow(parent, at, pagedItems(level, items))
+		return
+	}
 	if lp.act == actBorrowRight {
 		at++
 	}
@@ -209,23 +222,19 @@ func (r *rebalance) removeSlots(lp *levelPlan, here *pathStep) {
 	n.assert()
 }
 
-// collapse gives the root its only child's contents, if the plan went up to the root and left it with one.
+// collapse gives the root its only child's contents, as often as it has just one, if the plan went up to the root.
 func (r *rebalance) collapse(top int) {
 	w := r.w
-	if top != 0 || len(r.plan) < 2 {
-		return
-	}
 	root := &r.path.steps[0]
-	if root.node().leaf() || root.node().count() != 1 {
-		return
+	for depth := 1; top == 0 && depth < len(r.plan) && !root.node().leaf() && root.node().count() == 1; depth++ {
+		below := &r.plan[len(r.plan)-1-depth]
+		child, _, _ := below.pair(&r.path.steps[depth], below.act)
+		cn, free := w.stable(child)
+		w.mem.items, w.mem.arena = cn.appendItems(w.mem.items[:0], w.mem.arena[:0])
+		build(w.edit(root), cn.level(), fences{}, w.mem.items)
+		w.tx.Free(child.page.ID)
+		free()
 	}
-	below := &r.plan[len(r.plan)-2]
-	child, _, _ := below.pair(&r.path.steps[1], below.act)
-	cn, free := w.stable(child)
-	defer free()
-	w.mem.items, w.mem.arena = cn.appendItems(w.mem.items[:0], w.mem.arena[:0])
-	build(w.edit(root), cn.level(), fences{}, w.mem.items)
-	w.tx.Free(child.page.ID)
 }
 
 // spared checks that pages which are freed besides are none of those of the plan.

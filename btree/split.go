@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/pawldb/pawl/internal/invariant"
-	"github.com/pawldb/pawl/types"
 )
 
 // bias says where a node that overflows is cut.
@@ -66,14 +65,18 @@ func chooseCut(pageSize, level int, f fences, items []item, added int, b bias) i
 	case b == cutBefore:
 		want = max(added, 1)
 	}
-	best, wanted := capacity+1, false
+	best, near := capacity+1, 0
 	cuts(level, f, items, func(at int, s cutSizes) {
 		worse := max(s.left, s.right)
 		best = min(best, worse)
-		wanted = wanted || at == want && worse <= capacity
+		switch { // a node without a fence may be too full for one: then the next item goes over, too
+		case worse > capacity:
+		case b == cutAfter && at <= want, b == cutBefore && at >= want && near == 0:
+			near = at
+		}
 	})
-	if wanted {
-		return want
+	if near > 0 {
+		return near
 	}
 	limit, cut, shortest := min(best+capacity/16, capacity), 0, 1<<30
 	cuts(level, f, items, func(at int, s cutSizes) {
@@ -128,21 +131,38 @@ func (w *Writer) splitInsert(p *path, depth, at int, it item, b bias) {
 	left, right := f.sides(separator)
 	rightID, buf := w.tx.New()
 	build(buf, level, right, items[cut:])
+	leftPaged, rightPaged := pagedItems(level, items[:cut]), pagedItems(level, items[cut:])
 	if depth > 0 {
 		build(w.edit(step), level, left, items[:cut])
-		w.insertChild(p, depth-1, separator, rightID)
+		w.setBelow(&p.steps[depth-1], p.steps[depth-1].index, leftPaged)
+		w.insertChild(p, depth-1, separator, packChild(rightID, rightPaged))
 		return
 	}
 	leftID, buf := w.tx.New()
 	build(buf, level, left, items[:cut])
 	var tails [2][interiorTail]byte
-	binary.LittleEndian.PutUint64(tails[0][:], uint64(leftID))
-	binary.LittleEndian.PutUint64(tails[1][:], uint64(rightID))
+	binary.LittleEndian.PutUint64(tails[0][:], packChild(leftID, leftPaged))
+	binary.LittleEndian.PutUint64(tails[1][:], packChild(rightID, rightPaged))
 	build(w.edit(step), level+1, fences{}, []item{{tail: tails[0][:]}, {key: separator, tail: tails[1][:]}})
 }
 
-// insertChild puts a child behind the one that the path takes at a depth.
-func (w *Writer) insertChild(p *path, depth int, separator []byte, child types.PageID) {
+// setBelow changes what an interior node says may lie below a child, if it says something else.
+func (w *Writer) setBelow(step *pathStep, i int, below Kinds) {
+	if step.node().below(i) != below {
+		w.edit(step).setBelow(i, below)
+	}
+}
+
+// addBelow makes all nodes of a path down to a leaf say that there may be an entry of that kind below.
+func (w *Writer) addBelow(p *path, kind Kind) {
+	for depth := len(p.steps) - 2; depth >= 0; depth-- {
+		step := &p.steps[depth]
+		w.setBelow(step, step.index, step.node().below(step.index)|KindsOf(kind))
+	}
+}
+
+// insertChild puts a packed child behind the one that the path takes at a depth.
+func (w *Writer) insertChild(p *path, depth int, separator []byte, child uint64) {
 	step := &p.steps[depth]
 	at := step.index + 1
 	if step.node().fitsChild(separator) {
@@ -154,7 +174,7 @@ func (w *Writer) insertChild(p *path, depth int, separator []byte, child types.P
 		return
 	}
 	var tail [interiorTail]byte
-	binary.LittleEndian.PutUint64(tail[:], uint64(child))
+	binary.LittleEndian.PutUint64(tail[:], child)
 	b := cutMiddle
 	if at == step.node().count() && !step.node().bounded() {
 		b = cutAfter
@@ -169,7 +189,7 @@ func (n node) fitsSeparator(i int, separator []byte) bool {
 
 // replaceSeparator gives slot i > 0 of an interior node another separator.
 func (n node) replaceSeparator(i int, separator, spare []byte) {
-	child := n.child(i)
+	child := packChild(n.child(i), n.below(i))
 	n.remove(i)
 	n.insertChild(i, separator, child, spare)
 	n.assert()
@@ -197,5 +217,7 @@ func (w *Writer) redistribute(p *path, depth, at int, left, right *pathStep, f f
 	spare := w.borrow()
 	w.edit(parent).replaceSeparator(at, separator, spare)
 	w.giveBack(spare)
+	w.setBelow(parent, at-1, pagedItems(level, items[:cut]))
+	w.setBelow(parent, at, pagedItems(level, items[cut:]))
 	return true
 }

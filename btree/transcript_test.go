@@ -11,6 +11,7 @@ import (
 
 	"github.com/pawldb/pawl/internal/golden"
 	"github.com/pawldb/pawl/io"
+	"github.com/pawldb/pawl/pager"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -205,7 +206,7 @@ func scriptedReads() []scriptedOp {
 			name: "read over two extents", setup: withHuge,
 			op: func(x *world) stepping {
 				r := new(ReadLargeAt)
-				r.Start(x.w.Source(), large(x), make([]byte, 100), int64(x.p.MaxExtent())-50)
+				r.Start(x.w.Source(), large(x), make([]byte, 100), int64(pager.MaxExtent)-50)
 				return machine(r)
 			},
 		},

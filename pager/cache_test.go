@@ -55,7 +55,7 @@ func TestCacheVersions(t *testing.T) {
 		return func(c *cache) { loadForTest(c, v, newest, s) }
 	}
 	freed := func(at types.Seq, live ...types.Seq) func(c *cache) {
-		return func(c *cache) { c.freed(7, at, live) }
+		return func(c *cache) { c.freed(7, 1, at, live) }
 	}
 	unpin := func(v types.Seq) func(c *cache) {
 		return func(c *cache) {
@@ -177,7 +177,7 @@ func TestCacheLateLoads(t *testing.T) {
 			c.setBudget(0)
 			c.setBudget(1 << 20)
 		}, "5-6"},
-		"freed":        {func(c *cache) { c.freed(7, 8, []types.Seq{6}) }, "5-6"},
+		"freed":        {func(c *cache) { c.freed(7, 1, 8, []types.Seq{6}) }, "5-6"},
 		"discarded":    {func(c *cache) { c.discardAbove(4) }, "5-6"},
 		"another page": {func(c *cache) { c.publish(imageForTest(9, 8), false, []types.Seq{6}) }, "5*"},
 		"other loads come and go": {func(c *cache) {
@@ -208,7 +208,7 @@ func TestCacheMisuse(t *testing.T) {
 		"older version published": func(c *cache) { c.publish(imageForTest(7, 4), false, []types.Seq{4}) },
 		"no live snapshot":        func(c *cache) { c.publish(imageForTest(7, 9), false, nil) },
 		"unpinned twice":          func(c *cache) { c.unpin(c.table.head(7)) },
-		"freed before its time":   func(c *cache) { c.freed(7, 5, []types.Seq{4}) },
+		"freed before its time":   func(c *cache) { c.freed(7, 1, 5, []types.Seq{4}) },
 		"loaded from the future":  func(c *cache) { c.loaded(imageForTest(7, 9), false, 8) },
 		"more given than held":    func(c *cache) { c.hold(-1) },
 	} {

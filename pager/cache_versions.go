@@ -99,11 +99,18 @@ func (c *cache) unpin(img *Image) {
 	}
 }
 
-// freed says that commit at freed a page: its newest version ends there, and stays in the table only if it is pinned or
-// live, as in publish, needs it. Loads of the page that are under way can't become head any more.
-func (c *cache) freed(id types.PageID, at types.Seq, live []types.Seq) {
+// freed says that commit at freed count pages from first on: their newest versions end there, and stay in the table only if
+// they are pinned or live, as in publish, needs them. Loads of the pages that are under way can't become head any more.
+func (c *cache) freed(first types.PageID, count uint64, at types.Seq, live []types.Seq) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for id := first; id < first+types.PageID(count); id++ {
+		c.freedPage(id, at, live)
+	}
+}
+
+// freedPage is freed for one page. The caller holds c.mu.
+func (c *cache) freedPage(id types.PageID, at types.Seq, live []types.Seq) {
 	c.supersede(id)
 	c.ghost.take(ghostKey{id: id}) // whatever gets the id next is another page
 	if img := c.table.first(id); img != nil {

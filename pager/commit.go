@@ -3,6 +3,7 @@ package pager
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pawldb/pawl/internal/invariant"
 	"github.com/pawldb/pawl/io"
@@ -50,6 +51,7 @@ type Commit struct {
 	space           wal.Reservation
 	queued          bool
 	blocks          uint64 // reserved in the file's space
+	refers          uint64 // blocks that its references name
 	frames          *wal.Commit
 	staged          *staged
 	logged, changed []types.PageID // those with an image, and those whose map entry changes, ascending
@@ -199,27 +201,15 @@ func (c *Commit) build() {
 		c.frames.GrowReferences(n)
 	}
 	c.logged, c.changed = c.p.logged[:0], c.p.changed[:0]
-	var freed types.PageID
-	var count uint64
-	flush := func() {
-		if count > 0 {
-			c.frames.Freed(freed, count)
-		}
-		count = 0
-	}
 	for id, d := range tx.pages.all() {
-		if !d.freed || !d.fresh {
+		if !d.freed {
 			c.changed = append(c.changed, id)
 		}
 		switch {
-		case d.freed && d.fresh:
-		case d.freed && count > 0 && freed+types.PageID(count) == id:
-			count++
-		case d.freed:
-			flush()
-			freed, count = id, 1
+		case d.freed: // it never was in a commit
 		case d.run.Count > 0:
 			c.frames.Reference(id, d.run, d.sum)
+			c.refers += uint64(d.run.Count)
 		default:
 			img := newImage(id, tx.seq, d.data)
 			img.checked.Store(d.known)
@@ -228,7 +218,10 @@ func (c *Commit) build() {
 			c.stage(img, d.base)
 		}
 	}
-	flush()
+	for first, count := range tx.pages.gone.runs() {
+		c.frames.Freed(first, count)
+	}
+	c.changedByFrees()
 	c.frames.Record(tx.globals.encode(make([]byte, 0, globalsSize)))
 	if cap(c.changed) <= keptIDs {
 		c.p.logged, c.p.changed = c.logged, c.changed
@@ -299,6 +292,20 @@ func (c *Commit) reserve() error {
 	return nil
 }
 
+// changedByFrees adds to the changed pages those that are freed; of neighbours in a node of the map, the first.
+func (c *Commit) changedByFrees() {
+	if len(c.tx.pages.gone) == 0 {
+		return
+	}
+	fanout := types.PageID(c.p.fanout())
+	for first, count := range c.tx.pages.gone.runs() {
+		for id, end := first, first+types.PageID(count); id < end; id = (id/fanout + 1) * fanout {
+			c.changed = append(c.changed, id)
+		}
+	}
+	slices.Sort(c.changed)
+}
+
 // count counts the blocks that the next checkpoint will need for the commit. The caller holds p.mu.
 func (c *Commit) count() {
 	c.p.needOf(&c.p.need, c.logged, c.changed, c.tx.globals.NextPage)
@@ -330,6 +337,7 @@ func (c *Commit) queue() error {
 	}
 	c.queued = true
 	p.interval.add(&p.need)
+	p.interval.refers += c.refers
 	p.queued = tx.globals
 	p.commits = append(p.commits, queuedCommit{tx.seq, tx.globals})
 	c.publish()
@@ -341,6 +349,9 @@ func (c *Commit) queue() error {
 		if d.freed {
 			p.ids.free.add(id)
 		}
+	}
+	for first, count := range tx.pages.gone.runs() {
+		p.ids.free.addRun(first, count)
 	}
 	c.tx, c.staged, c.logged, c.changed, c.frames = nil, nil, nil, nil, nil
 	tx.pages.recycle(&p.spareSet) // not behind a rollback: that may come under a change, by a caller's mistake
@@ -363,14 +374,15 @@ func (c *Commit) publish() {
 	p.superseded = p.superseded[:0]
 	for id, d := range c.tx.pages.all() {
 		switch {
-		case d.freed && d.fresh:
 		case d.freed:
-			p.cache.freed(id, c.seq, p.seqs)
 		case d.run.Count > 0 && d.data != nil:
 			p.cache.publish(newImage(id, c.seq, d.data), false, p.seqs)
 		case d.run.Count > 0:
-			p.cache.freed(id, c.seq, p.seqs) // the new version is on disk alone
+			p.cache.freed(id, 1, c.seq, p.seqs) // the new version is on disk alone
 		}
+	}
+	for first, count := range c.tx.pages.gone.runs() {
+		p.cache.freed(first, count, c.seq, p.seqs)
 	}
 	for _, img := range c.staged.images {
 		if p.cache.publish(img, true, p.seqs) {

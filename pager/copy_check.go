@@ -260,7 +260,7 @@ func (c *copyCheck) checkPage(data, leaf []byte) error {
 	if run.Count == 1 {
 		return verifyPage(data, run, id, l.seq, sum, l.p.name, offset)
 	}
-	if int64(run.Count)*int64(l.p.pageSize) > maxExtentBytes+int64(l.p.pageSize) {
+	if !l.p.isExtent(run) {
 		return c.corrupt(run.First, id, "run of %d blocks is longer than any page", run.Count)
 	}
 	c.extent = copyExtent{id: id, run: run, sum: sum, left: int(run.Count)}

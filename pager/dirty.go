@@ -26,18 +26,20 @@ type dirtyPage struct {
 }
 
 // dirtySet holds a transaction's pages. A transaction may have many more than fit into memory: of a page that is only on
-// disk, or freed, it keeps 16 bytes, packed.
+// disk it keeps 16 bytes, packed; of one of an earlier commit that it has freed, a bit.
 //
 //	           set                     drop, then pack
 //	(absent) ------> open, in memory ------------------> packed
-//	                     ^                                 |
-//	                     +----------- get ----------------+
+//	      \              ^                                 |
+//	       \             +----------- get ----------------+
+//	        +--free--> gone
 //
 // Pages in memory are linked by last use, so that those that were not used for longest can be written ahead.
 type dirtySet struct {
 	open   map[types.PageID]*dirtyPage
 	packed map[uint64]*packedChunk // by id / packedPages
 	count  int                     // of packed pages
+	gone   idBits                  // freed ones of earlier commits; no id of them comes again in this transaction
 	spare  []dirtyPage             // memory
 
 	order   []*dirtyPage // the open ones by id, if ordered
@@ -88,10 +90,15 @@ func (s *dirtySet) recycle(to *dirtySet) {
 }
 
 // len returns the number of pages, freed ones included.
-func (s *dirtySet) len() int { return len(s.open) + s.count }
+func (s *dirtySet) len() int { return len(s.open) + s.count + s.gone.count() }
 
-// bytes returns the memory that packed pages take, about.
-func (s *dirtySet) bytes() int64 { return int64(len(s.packed)) * packedBytes }
+// empty reports whether there is no page at all.
+func (s *dirtySet) empty() bool { return len(s.open)+s.count+len(s.gone) == 0 }
+
+// bytes returns the memory that packed and freed pages take, about.
+func (s *dirtySet) bytes() int64 {
+	return int64(len(s.packed))*packedBytes + int64(len(s.gone))*idBitsBytes
+}
 
 // peek returns a page's state. It leaves a packed page packed: then data is nil.
 func (s *dirtySet) peek(id types.PageID) (dirtyPage, bool) {
@@ -100,14 +107,22 @@ func (s *dirtySet) peek(id types.PageID) (dirtyPage, bool) {
 	}
 	if s.count > 0 {
 		if c := s.packed[uint64(id)/packedPages]; c != nil {
-			return c.unpack(id)
+			if d, ok := c.unpack(id); ok {
+				return d, true
+			}
 		}
+	}
+	if len(s.gone) > 0 && s.gone.has(id) {
+		return dirtyPage{id: id, freed: true}, true
 	}
 	return dirtyPage{}, false
 }
 
-// packs reports whether the set has a page packed.
+// packs reports whether the set has a page packed, or gone.
 func (s *dirtySet) packs(id types.PageID) bool {
+	if len(s.gone) > 0 && s.gone.has(id) {
+		return true
+	}
 	if s.count == 0 {
 		return false
 	}
@@ -128,22 +143,20 @@ func (c *packedChunk) unpack(id types.PageID) (dirtyPage, bool) {
 	return d, true
 }
 
-// get returns a page to be changed, or nil.
+// get returns a page to be changed, or nil. One that is gone can't be.
 func (s *dirtySet) get(id types.PageID) *dirtyPage {
-	if d := s.open[id]; d != nil || s.count == 0 {
+	if d := s.open[id]; d != nil {
 		return d
 	}
-	c := s.packed[uint64(id)/packedPages]
-	if c == nil {
-		return nil
-	}
-	p, ok := c.unpack(id)
+	p, ok := s.peek(id)
 	if !ok {
 		return nil
 	}
-	s.unpacked(c, id)
 	d := &p
-	s.open[id], s.ordered = d, false
+	if c := s.packed[uint64(id)/packedPages]; c != nil && c[id%packedPages].state != 0 {
+		s.unpacked(c, id)
+		s.open[id], s.ordered = d, false
+	}
 	return d
 }
 
@@ -176,6 +189,10 @@ func (s *dirtySet) set(id types.PageID, d *dirtyPage) {
 // add does so for a page that is not in the set.
 func (s *dirtySet) add(id types.PageID, d *dirtyPage) {
 	d.id = id
+	if d.freed && !d.fresh {
+		s.gone.add(id)
+		return
+	}
 	s.open[id], s.ordered = d, false
 	s.most = max(s.most, len(s.open))
 	if d.base != nil {
@@ -194,6 +211,9 @@ func (s *dirtySet) remove(id types.PageID) {
 		s.ordered = false
 		if d.base != nil {
 			s.based--
+		}
+		if len(s.gone) > 0 {
+			s.gone.remove(id)
 		}
 	}
 }
@@ -312,7 +332,7 @@ func (s *dirtySet) sorted() []*dirtyPage {
 	return s.order
 }
 
-// all yields every page, by id. The set must not change meanwhile.
+// all yields every page but those that are gone, by id. The set must not change meanwhile.
 func (s *dirtySet) all() iter.Seq2[types.PageID, *dirtyPage] {
 	return func(yield func(types.PageID, *dirtyPage) bool) {
 		open := s.sorted()
@@ -344,38 +364,5 @@ func (s *dirtySet) all() iter.Seq2[types.PageID, *dirtyPage] {
 			}
 		}
 		before(^types.PageID(0))
-	}
-}
-
-// idBits is a set of page ids that need not lie close together.
-type idBits map[uint64]*[8]uint64 // by id / 512
-
-// add puts an id in.
-func (s *idBits) add(id types.PageID) {
-	if *s == nil {
-		*s = idBits{}
-	}
-	c := (*s)[uint64(id)/512]
-	if c == nil {
-		c = new([8]uint64)
-		(*s)[uint64(id)/512] = c
-	}
-	c[id%512/64] |= 1 << (id % 64)
-}
-
-// has reports whether an id is in.
-func (s idBits) has(id types.PageID) bool {
-	c := s[uint64(id)/512]
-	return c != nil && c[id%512/64]>>(id%64)&1 != 0
-}
-
-// each calls visit for every id, in no order.
-func (s idBits) each(visit func(types.PageID)) {
-	for key, c := range s { // callers put them into sets: the order does not matter
-		for i := range types.PageID(512) {
-			if c[i/64]>>(i%64)&1 != 0 {
-				visit(types.PageID(key)*512 + i)
-			}
-		}
 	}
 }

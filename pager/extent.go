@@ -8,12 +8,15 @@ import (
 	"github.com/pawldb/pawl/types"
 )
 
-// maxExtentBytes is how much an extent holds at the most, its header included. Longer values are several extents, so that
-// whoever reads or writes one needs no more memory than that, and can check what it reads.
-const maxExtentBytes = 1 << 20
+// MaxExtent is how many of the owner's bytes an extent holds at the most; its header takes a block more. Longer values are
+// several extents, so that whoever reads or writes one needs no more memory than that, and can check what it reads. Values of
+// just this length are common.
+const MaxExtent = 1 << 20
 
-// MaxExtent returns how many of the owner's bytes fit into one extent.
-func (p *Pager) MaxExtent() int { return maxExtentBytes/p.pageSize*p.pageSize - PageHeaderSize }
+// isExtent reports whether a run that the map, or a reference, names is no longer than the longest extent.
+func (p *Pager) isExtent(run types.Run) bool {
+	return uint64(run.Count)*uint64(p.pageSize) <= MaxExtent+uint64(p.pageSize)
+}
 
 // WriteExtent is a machine that writes bytes straight to free blocks of the file, as an extent that nothing refers to yet, and
 // ends with its page id. The bytes are written once: the commit logs a reference. An abandoned extent's blocks and
@@ -42,15 +45,17 @@ const (
 	extentEnded                    // end
 )
 
-// Start readies the machine to write the owner's bytes, at most MaxExtent, which it copies.
+// Start readies the machine to write the owner's bytes, at most MaxExtent, which it copies: a write that was abandoned can't be
+// stopped, and the caller's memory is the caller's again.
 func (m *WriteExtent) Start(tx *Tx, bytes []byte) {
-	if len(bytes) == 0 || len(bytes) > tx.p.MaxExtent() {
+	if len(bytes) == 0 || len(bytes) > MaxExtent {
 		panic(invariant.Failf("pager: extent of %d bytes", len(bytes)))
 	}
 	*m = WriteExtent{tx: tx}
 	size := PageHeaderSize + len(bytes)
-	m.data = make([]byte, (size+tx.p.pageSize-1)/tx.p.pageSize*tx.p.pageSize)
+	m.data = tx.p.takeExtentBuffer((size + tx.p.pageSize - 1) / tx.p.pageSize * tx.p.pageSize)
 	copy(m.data[PageHeaderSize:], bytes)
+	clear(m.data[size:])
 	m.ids.Start(tx, 1)
 }
 
@@ -128,8 +133,37 @@ func (m *WriteExtent) written() types.PageID {
 		panic(invariant.Failf("pager: extent written as page %d became page %d", pageID(m.data), id))
 	}
 	tx.put(id, &dirtyPage{run: m.write[0].run, sum: xxhash.Sum64(m.data), epoch: tx.epoch, fresh: true})
-	m.state = extentEnded
+	if m.write[0].io.Retired() {
+		tx.p.giveExtentBuffer(m.data)
+	}
+	m.data, m.state = nil, extentEnded
 	return id
+}
+
+// Memory that is kept for the next extent has at least so many bytes, and takes at most that part of the cache's budget.
+const (
+	spareExtentMin  = 64 << 10
+	spareExtentPart = 16
+)
+
+// takeExtentBuffer returns memory for an extent, with any bytes in it. Whoever holds the writer's turn calls it.
+func (p *Pager) takeExtentBuffer(size int) []byte {
+	if buf := p.spareExtent; len(buf) > 0 && cap(buf) >= size {
+		p.spareExtent = buf[:0]
+		return buf[:size]
+	}
+	return make([]byte, size)
+}
+
+// giveExtentBuffer keeps the memory of an extent that was written for the next one: new memory of that size has to be wiped first
+// and collected afterwards. The budget pays for it.
+func (p *Pager) giveExtentBuffer(buf []byte) {
+	size, had := int64(cap(buf)), int64(cap(p.spareExtent))
+	if size < max(had, spareExtentMin) || size > p.cfg.CacheSize/spareExtentPart {
+		return
+	}
+	p.spareExtent = buf
+	p.cache.hold(size - had)
 }
 
 // Abort gives the blocks back once they are retired.

@@ -357,7 +357,7 @@ func (g *Get) addNode() error {
 
 // readRun begins, or joins, the read of the page's blocks.
 func (g *Get) readRun(then getState) error {
-	if int64(g.run.Count)*int64(g.p.pageSize) > maxExtentBytes+int64(g.p.pageSize) {
+	if !g.p.isExtent(g.run) {
 		return g.corruptf("run of %d blocks is longer than any page", g.run.Count)
 	}
 	offset := g.p.offset(g.run.First)

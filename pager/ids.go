@@ -26,6 +26,19 @@ func (s *idSet) add(id types.PageID) {
 	}
 }
 
+// addRun puts count ids from first on in.
+func (s *idSet) addRun(first types.PageID, count uint64) {
+	for id := first; id < first+types.PageID(count); id++ {
+		s.add(id)
+	}
+}
+
+// has reports whether an id is in.
+func (s *idSet) has(id types.PageID) bool {
+	w := int(id / 64)
+	return w < len(s.words) && s.words[w]>>(id%64)&1 != 0
+}
+
 // remove takes an id out, if it is there.
 func (s *idSet) remove(id types.PageID) {
 	if w := int(id / 64); w < len(s.words) && s.words[w]>>(id%64)&1 != 0 {

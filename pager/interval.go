@@ -10,6 +10,7 @@ import (
 type interval struct {
 	blocks uint64 // reserved in the space
 	short  uint64 // that could not be reserved again after a failed checkpoint
+	refers uint64 // blocks that commits wrote themselves and refer to: what they replace is free again behind the checkpoint
 	nodes  [mapLevelsMax]map[uint64]struct{}
 	height int
 }
@@ -82,6 +83,7 @@ func (v *interval) add(n *need) {
 func (v *interval) join(o interval) {
 	v.blocks += o.blocks
 	v.short += o.short
+	v.refers += o.refers
 	v.height = max(v.height, o.height)
 	for level := range o.nodes {
 		for index := range o.nodes[level] {

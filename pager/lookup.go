@@ -2,7 +2,6 @@ package pager
 
 import (
 	"github.com/pawldb/pawl/types"
-	"github.com/pawldb/pawl/wal"
 )
 
 // Find returns the image that the reader's snapshot has of a page, if it is in memory, else nil. It does not wait and does not
@@ -79,14 +78,31 @@ func (p *Pager) placeOf(id types.PageID) int64 {
 // CanFree reports whether id can be a page in use, as far as is known without reading: what a damaged file names may be free
 // already, or never have been.
 func (tx *Tx) CanFree(id types.PageID) bool {
-	if id == 0 || id >= tx.globals.NextPage {
-		return false
+	_, ok := tx.CanFreeAll([]types.PageID{id})
+	return ok
+}
+
+// CanFreeAll is CanFree for many pages, ascending, each of which has to be there once. If ok is false, bad is one that can't be
+// freed.
+func (tx *Tx) CanFreeAll(ids []types.PageID) (bad types.PageID, ok bool) {
+	tx.ask = tx.ask[:0]
+	for i, id := range ids {
+		if id == 0 || id >= tx.globals.NextPage || i > 0 && ids[i-1] >= id {
+			return id, false
+		}
+		d, touched := tx.pages.peek(id)
+		switch {
+		case d.freed:
+			return id, false
+		case touched:
+		case tx.reuse.has(id) || tx.p.ids.free.has(id):
+			return id, false
+		default:
+			tx.ask = append(tx.ask, id)
+		}
 	}
-	if d, ok := tx.pages.peek(id); ok {
-		return !d.freed
-	}
-	e, ok := tx.p.log.Lookup(id, tx.snap.Seq, tx.snap.gen.number)
-	return !ok || e.Kind != wal.KindFreed
+	bad, freed := tx.p.log.AnyFreed(tx.ask, tx.snap.Seq, tx.snap.gen.number)
+	return bad, !freed
 }
 
 // EachReader calls visit for every registered reader, transactions included: the commit that it reads, and the IO's clock when

@@ -83,6 +83,7 @@ type Pager struct {
 	failedInARow int
 	failed       error // sticky
 	ids          idAllocator
+	spareExtent  []byte                         // for the next extent that is written; empty while one is
 	covered      map[types.Generation]types.Seq // by the generations that have a layer in the log's index
 	snapshots    []*Snapshot                    // scratch of reap
 	seqs         []types.Seq                    // scratch of commit, as are

@@ -123,7 +123,7 @@ func (m *moves) wants(id types.PageID, run types.Run) bool {
 func (m *moves) check(id types.PageID, run types.Run) error {
 	a := m.a
 	detail := ""
-	if int64(run.Count)*int64(a.p.pageSize) > maxExtentBytes+int64(a.p.pageSize) {
+	if !a.p.isExtent(run) {
 		detail = fmt.Sprintf("run of %d blocks is longer than any page", run.Count)
 	}
 	for b := run.First; b < run.End() && detail == ""; b++ {

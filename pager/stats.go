@@ -140,7 +140,9 @@ func (p *Pager) Stats() Stats {
 // Backlog returns how much waits for a checkpoint, for whoever decides after each commit whether one is due, which it is from limit on:
 // the bytes of the log that it would make superfluous. Deltas make little log of many pages, so that their blocks, of which it may
 // be four times as many bytes, and the log's index, which may take a quarter of the cache, count too, as the part of limit that
-// they are of what they may be. What readers of older states keep does not count: no checkpoint would free it.
+// they are of what they may be. So do blocks that commits refer to: a checkpoint does little for them, but what they replace can be
+// overwritten only behind it, and a file that grows instead is slower to sync; nobody need wait for that. What readers of
+// older states keep does not count: no checkpoint would free it.
 func (p *Pager) Backlog(limit int64) int64 {
 	if !p.log.Began() {
 		return 0
@@ -148,7 +150,8 @@ func (p *Pager) Backlog(limit int64) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	index := float64(p.log.NewestIndexBytes()) / float64(max(p.cfg.CacheSize/backlogIndex, backlogIndexMin))
-	return max(p.log.Bytes(p.meta.Log), p.bytes(p.interval.blocks)/backlogBlocks, int64(index*float64(limit)))
+	refers := min(p.bytes(p.interval.refers), limit)
+	return max(p.log.Bytes(p.meta.Log), p.bytes(p.interval.blocks)/backlogBlocks, int64(index*float64(limit)), refers)
 }
 
 const (

@@ -32,6 +32,7 @@ type Tx struct {
 	reuse idBits         // ids that were reserved and had been free: those that end up unused go back
 	first types.PageID   // behind all that were in use before: from here on all were reserved
 	next  types.PageID   // behind all of them
+	ask   []types.PageID // memory of CanFreeAll
 
 	adds     bool   // something was stored, not only removed
 	wrote    bool   // blocks of the file were written and are not synced
@@ -40,9 +41,10 @@ type Tx struct {
 	over     bool
 }
 
-// undoEntry is what a page was before a savepoint's changes.
+// undoEntry is what pages were before a savepoint's changes.
 type undoEntry struct {
 	id     types.PageID
+	count  int        // of pages from id on; more than one were all untouched
 	before *dirtyPage // nil: untouched by this transaction
 }
 
@@ -126,7 +128,7 @@ func (tx *Tx) Globals() *Globals { return &tx.globals }
 func (tx *Tx) Adds() { tx.adds = true }
 
 // Dirty reports whether the transaction has changed anything.
-func (tx *Tx) Dirty() bool { return tx.pages.len() > 0 || tx.globals != tx.snap.Globals }
+func (tx *Tx) Dirty() bool { return !tx.pages.empty() || tx.globals != tx.snap.Globals }
 
 // mutable reports whether d may be changed where it is: no savepoint needs it as it was.
 func (tx *Tx) mutable(d *dirtyPage) bool {
@@ -136,7 +138,7 @@ func (tx *Tx) mutable(d *dirtyPage) bool {
 // remember notes what id was before a change, if a savepoint might want it back.
 func (tx *Tx) remember(id types.PageID, before *dirtyPage) {
 	if len(tx.saves) > 0 {
-		tx.undo = append(tx.undo, undoEntry{id, before})
+		tx.undo = append(tx.undo, undoEntry{id, 1, before})
 		if before != nil && before.base != nil {
 			tx.bases++
 		}
@@ -235,7 +237,7 @@ func (tx *Tx) put(id types.PageID, d *dirtyPage) {
 	tx.pack(d)
 }
 
-// Free gives a page or an extent up. Its id may be used again by the next New.
+// Free gives a page or an extent up. Its id may be used again by the next transaction.
 func (tx *Tx) Free(id types.PageID) {
 	d := tx.pages.get(id)
 	if d != nil && d.freed {
@@ -248,8 +250,37 @@ func (tx *Tx) Free(id types.PageID) {
 	}
 	gone := &dirtyPage{epoch: tx.epoch, fresh: fresh, freed: true}
 	tx.pages.set(id, gone)
-	tx.pack(gone)
+	if fresh {
+		tx.pack(gone)
+	}
 	tx.globals.Pages--
+}
+
+// FreeAll is Free for many pages, ascending: those of earlier commits cost a bit each, and neighbours one entry of undo.
+func (tx *Tx) FreeAll(ids []types.PageID) {
+	for len(ids) > 0 {
+		first, n := ids[0], 0
+		for n < len(ids) && ids[n] == first+types.PageID(n) && tx.untouched(ids[n]) {
+			n++
+		}
+		if n == 0 {
+			tx.Free(first)
+			ids = ids[1:]
+			continue
+		}
+		if len(tx.saves) > 0 {
+			tx.undo = append(tx.undo, undoEntry{id: first, count: n})
+		}
+		tx.pages.gone.addRun(first, n)
+		tx.globals.Pages -= uint64(n)
+		ids = ids[n:]
+	}
+}
+
+// untouched reports whether the transaction has neither changed a page nor freed it.
+func (tx *Tx) untouched(id types.PageID) bool {
+	_, touched := tx.pages.peek(id)
+	return !touched
 }
 
 // forget takes d out of the count of bytes, and gives its blocks back if nothing can want them again.
@@ -278,14 +309,15 @@ func (tx *Tx) RollbackTo(depth int) {
 	s := tx.save(depth)
 	for i := len(tx.undo) - 1; i >= s.undo; i-- {
 		u := tx.undo[i]
-		now, _ := tx.pages.peek(u.id)
-		if now.run.Count > 0 {
+		if now, _ := tx.pages.peek(u.id); now.run.Count > 0 {
 			tx.p.space.release(now.run)
 		}
-		if u.before == nil {
-			tx.pages.remove(u.id)
-		} else {
+		if u.before != nil {
 			tx.pages.set(u.id, u.before)
+			continue
+		}
+		for n := range u.count {
+			tx.pages.remove(u.id + types.PageID(n))
 		}
 	}
 	clear(tx.undo[s.undo:])

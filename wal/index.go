@@ -164,16 +164,33 @@ func (x *index) top() *layer { return x.layers[len(x.layers)-1] }
 func (l *Log) Lookup(page types.PageID, s types.Seq, from types.Generation) (Entry, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := len(l.index.layers) - 1; i >= 0; i-- {
-		y := l.index.layers[i]
-		if y.generation < from {
-			break
-		}
-		if e, ok := y.lookup(page, s); ok {
-			return e.public(), true
+	e, ok := l.index.lookup(page, s, from)
+	if !ok {
+		return Entry{}, false
+	}
+	return e.public(), true
+}
+
+// lookup returns the newest entry of page with a version at or below s, in the layers of generation from and later.
+func (x *index) lookup(page types.PageID, s types.Seq, from types.Generation) (indexEntry, bool) {
+	for i := len(x.layers) - 1; i >= 0 && x.layers[i].generation >= from; i-- {
+		if e, ok := x.layers[i].lookup(page, s); ok {
+			return e, true
 		}
 	}
-	return Entry{}, false
+	return indexEntry{}, false
+}
+
+// AnyFreed returns one of the pages whose newest entry, as Lookup finds it, says that it was freed; ok is false if there is none.
+func (l *Log) AnyFreed(pages []types.PageID, s types.Seq, from types.Generation) (freed types.PageID, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, page := range pages {
+		if e, ok := l.index.lookup(page, s, from); ok && e.kind == KindFreed {
+			return page, true
+		}
+	}
+	return 0, false
 }
 
 // Newest returns the version of the newest entry of page, over all layers.

@@ -36,7 +36,7 @@ or with --whole the bucket named by --bucket and all that is in it. A key that i
 						return err
 					}
 					if ranged {
-						return delRange(cmd, b, &c, from, to)
+						return delRange(b, &c, from, to)
 					}
 					for _, arg := range args[1:] {
 						key, err := c.decode(arg)
@@ -61,8 +61,8 @@ or with --whole the bucket named by --bucket and all that is in it. A key that i
 	return cmd
 }
 
-// delRange removes a range and says how many keys it had.
-func delRange(cmd *cobra.Command, b *pawl.Bucket, c *coding, from, to string) error {
+// delRange removes a range.
+func delRange(b *pawl.Bucket, c *coding, from, to string) error {
 	var ends [2][]byte
 	for i, arg := range []string{from, to} {
 		if arg == "" {
@@ -74,9 +74,5 @@ func delRange(cmd *cobra.Command, b *pawl.Bucket, c *coding, from, to string) er
 		}
 		ends[i] = key
 	}
-	n, err := b.DeleteRange(ends[0], ends[1])
-	if err == nil {
-		fmt.Fprintf(cmd.OutOrStdout(), "%d keys removed\n", n)
-	}
-	return err
+	return b.DeleteRange(ends[0], ends[1])
 }

@@ -55,7 +55,7 @@ func TestKeysAndScans(t *testing.T) {
 	require.Contains(t, must(t, "", "check", db), "no damage: 3 buckets, 3 keys")
 	require.Contains(t, must(t, "", "checkpoint", db), "are in the file")
 	must(t, "", "del", db, "ada", "absent")
-	require.Equal(t, "1 keys removed\n", must(t, "", "del", db, "--from", "a"))
+	require.Empty(t, must(t, "", "del", db, "--from", "a"))
 	must(t, "", "del", db, "--whole", "-b", "users/by name")
 	require.Equal(t, "users\n", must(t, "", "buckets", db, "-r"))
 }

@@ -20,7 +20,7 @@ type openFlags struct {
 // add adds the flags that every such command has.
 func (f *openFlags) add(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.lockTimeout, "lock-timeout", time.Second, "how long to wait for another process")
-	cmd.Flags().Int64Var(&f.cacheSize, "cache", 0, "bytes of cache (default 64 MiB)")
+	cmd.Flags().Int64Var(&f.cacheSize, "cache", 0, "bytes of cache (default a quarter of memory, 64 to 256 MiB)")
 }
 
 // addCreate adds the flags of commands that may make a database.

@@ -326,7 +326,7 @@ func TestPartImages(t *testing.T) {
 	}
 	require.NoError(t, rec.Shutdown())
 	require.Len(t, rec.Paths(), 2)
-	for _, path := range rec.Paths() {
+	for i, path := range rec.Paths() {
 		held, marks := map[string][]byte{}, 0
 		list := readAll(t, path)
 		names := map[uint32]string{}
@@ -365,7 +365,9 @@ func TestPartImages(t *testing.T) {
 				}
 			}
 		}
-		require.Positive(t, marks)
+		if i == 0 { // the last part may have begun behind the last mark
+			require.Positive(t, marks)
+		}
 	}
 }
 

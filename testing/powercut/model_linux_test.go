@@ -127,7 +127,7 @@ func commit(tx *pawl.Tx, nonce uint64) (uint64, error) {
 		}
 		switch {
 		case o.to != "":
-			_, err = b.DeleteRange([]byte(o.key), []byte(o.to))
+			err = b.DeleteRange([]byte(o.key), []byte(o.to))
 		case o.deletion:
 			err = b.Delete([]byte(o.key))
 		default:

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/pawldb/pawl/io"
 )
 
 // Engine is a store under test.
@@ -20,21 +22,24 @@ type Engine struct {
 
 // Options are what may differ between the runs of an engine.
 type Options struct {
-	CacheBytes int64 // of a store that has a cache of its own; 0: 64 MiB, which is pawl's default
+	CacheBytes int64 // of a store that has a cache of its own; 0: pawl's default, for all of them
 	NoSync     bool  // commits don't wait for the disk
 	Cold       bool  // the store is larger than the memory
 	LogBytes   int64 // of pawl: CheckpointBytes; 0: its default
 }
 
-// defaultCache is the cache of engines that have their own: pawl's default.
-const defaultCache = 64 << 20
+// defaultCache returns the cache of engines that have their own: pawl's default, a quarter of the memory that the process may
+// have, 64 to 256 MiB.
+func defaultCache() int64 {
+	return min(max(min(io.AvailableMemory(), debug.SetMemoryLimit(-1))/4, 64<<20), 256<<20)
+}
 
 // cache returns the size of the cache.
 func (o Options) cache() int64 {
 	if o.CacheBytes > 0 {
 		return o.CacheBytes
 	}
-	return defaultCache
+	return defaultCache()
 }
 
 // Store is an open store with one table of keys. Goroutines may share it.

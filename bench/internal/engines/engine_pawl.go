@@ -10,7 +10,7 @@ import (
 
 var pawlEngine = Engine{
 	Name: Own, Module: "github.com/pawldb/pawl", Open: openPawl, Copies: true,
-	Config: "defaults (64 MiB of cache, checkpoint at 64 MiB of log), data in a bucket; relaxed: Durability Relaxed",
+	Config: "defaults (cache of a quarter of memory, 64 to 256 MiB; checkpoint at 64 MiB of log), data in a bucket; relaxed: Durability Relaxed",
 }
 
 func openPawl(dir string, o Options) (Store, error) {
@@ -46,10 +46,7 @@ func (s pawlStore) View(fn func(Reader) error) error {
 }
 
 func (s pawlStore) DeleteRange(from, to []byte) error {
-	return s.db.Update(func(tx *pawl.Tx) error {
-		_, err := tx.Bucket(table).DeleteRange(from, to)
-		return err
-	})
+	return s.db.Update(func(tx *pawl.Tx) error { return tx.Bucket(table).DeleteRange(from, to) })
 }
 
 func (s pawlStore) Drop() error {

@@ -11,7 +11,7 @@ import (
 
 var pebbleEngine = Engine{
 	Name: "pebble", Module: "github.com/cockroachdb/pebble/v2", Open: openPebble, Copies: true,
-	Config: "pebble.Sync, 64 MiB of block cache, 64 MiB memtables, bloom filters of 10 bits a key on every level, " +
+	Config: "pebble.Sync, a block cache as large as pawl's, 64 MiB memtables, bloom filters of 10 bits a key on every level, " +
 		"two compactions at once; reads without a snapshot; relaxed: pebble.NoSync",
 }
 

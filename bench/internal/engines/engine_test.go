@@ -245,3 +245,17 @@ func TestCopies(t *testing.T) {
 		}
 	}
 }
+
+// Engines with a cache of their own get what pawl takes by itself.
+func TestDefaultCache(t *testing.T) {
+	s, err := openPawl(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.(Figured).Figures().CacheLimit; int64(got) != defaultCache() {
+		t.Errorf("pawl has a cache of %v bytes, the others one of %d", got, defaultCache())
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

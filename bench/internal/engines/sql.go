@@ -11,7 +11,7 @@ import (
 )
 
 // sqliteConfig is how SQLite is configured in both of its forms.
-const sqliteConfig = "WAL, synchronous=FULL, 64 MiB of cache a connection, WITHOUT ROWID table with a BLOB key, " +
+const sqliteConfig = "WAL, synchronous=FULL, a cache as large as pawl's a connection, WITHOUT ROWID table with a BLOB key, " +
 	"prepared statements, one connection that writes and one for each reader; relaxed: synchronous=OFF"
 
 // statements are what a connection has prepared.

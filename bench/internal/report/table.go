@@ -111,7 +111,8 @@ var shownExtras = []struct {
 }{
 	{"reads alone", quantity}, {"reads beside", quantity}, {"writes alone", quantity}, {"writes beside", quantity},
 	{"settled", func(v float64) string { return fmt.Sprintf("%.2f s", v) }},
-	{"files before", mib}, {"files after", mib}, {"files refilled", mib}, {"files held", mib},
+	{"files before", mib}, {"files after", mib}, {"files refilled", mib},
+	{"files refilled, closed", mib}, {"files held", mib},
 	{"main held", mib}, {"log held", mib},
 	{"main file", mib}, {"log file", mib},
 }

@@ -1,8 +1,10 @@
 package bugs
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pawldb/pawl/internal/invariant"
@@ -26,7 +28,7 @@ type Patch struct {
 // Layers are the values of Patch.Layer.
 func Layers() []string { return []string{"io", "wal", "pager", "btree", "pawl"} }
 
-// All returns every patch, by name. The caller owns what it gets.
+// All returns every patch, by number. The caller owns what it gets.
 func All() []Patch {
 	entries, err := files.ReadDir(".")
 	if err != nil {
@@ -44,7 +46,14 @@ func All() []Patch {
 		}
 		all = append(all, p)
 	}
+	slices.SortStableFunc(all, func(a, b Patch) int { return cmp.Compare(len(a.number()), len(b.number())) })
 	return all
+}
+
+// number returns the number that the patch's name begins with.
+func (p *Patch) number() string {
+	number, _, _ := strings.Cut(p.Name, "-")
+	return number
 }
 
 // diffStart is how the first line behind the header begins.

@@ -107,14 +107,16 @@ func reads() []Workload {
 		workload("ends of a bucket", before(tall), era(read(one(plan.First, 0, 0, 0, 0), one(plan.Last, 1, 0, 0, 0)))),
 		merges(workload("many keys at a time", before(tall), era(read(one(plan.GetMany, 0, 5, 16, 0), one(plan.GetMany, 1, 35, 9, 0))))),
 		workload("check", before(tall), era(task(plan.Check))),
-		workload("copy", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.Copy))),
+		merges(workload("copy", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.Copy)))),
 		workload("copy that looks for a map node again", before(tall), with(era(write(puts(0, 20, 9, 70)), task(plan.Copy)), func(e *plan.Era) {
-			e.Faults = []plan.Fault{{IO: 42, Kind: plan.Fail}} // the read of one
+			e.Faults = []plan.Fault{{IO: 43, Kind: plan.Fail}} // the read of one
 		})),
 		workload("copy of a damaged file", before(tall), with(era(write(puts(0, 20, 9, 70)), task(plan.Copy)), func(e *plan.Era) {
-			e.Faults = []plan.Fault{{IO: 30, Kind: plan.FlipIO, Arg: 3}} // the read of the first pages
+			e.Faults = []plan.Fault{{IO: 31, Kind: plan.FlipIO, Arg: 3}} // the read of the first pages
 		})),
 		merges(workload("copy of what the log has", before(long), era(write(puts(0, 0, 40, ofOwnLeaf)), write(puts(0, 500, 40, ofOwnLeaf)), task(plan.Copy)))),
+		workload("copy with nothing in the cache", with(era(write(one(plan.Put, 0, 0, 1, 9)), checkpoint(complete), write(one(plan.Put, 0, 1, 1, 90)),
+			task(plan.Copy)), func(e *plan.Era) { e.CacheSize = 1 })),
 		workload("copy to a writer", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.WriteTo))),
 		workload("copy beside writers", before(tall), clients(task(plan.Copy), write(puts(0, 200, 30, 100)))),
 		workload("compact", before(tall), era(task(plan.Compact))),

@@ -101,20 +101,19 @@ func (t *Tx) Delete(path []string, key string) error {
 	return nil
 }
 
-// DeleteRange removes the values of a range, and returns how many there were.
-func (t *Tx) DeleteRange(path []string, from, to string) (int64, error) {
+// DeleteRange removes the values of a range.
+func (t *Tx) DeleteRange(path []string, from, to string) error {
 	b, err := t.root.At(path)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	gone := b.Within(from, to)
-	if len(gone) > 0 {
+	if len(b.Within(from, to)) > 0 {
 		edited := t.edit(path)
 		edited.Entries = slices.DeleteFunc(edited.Entries, func(e Entry) bool {
 			return e.Bucket == nil && e.Key >= from && (to == "" || e.Key < to)
 		})
 	}
-	return int64(len(gone)), nil
+	return nil
 }
 
 // CreateBucket makes a bucket.
