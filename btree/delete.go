@@ -50,7 +50,7 @@ const (
 // Start readies the machine to remove key from the tree at root, if what is there is of a kind in only. key stays unchanged
 // until the end. A value's extents are freed; a bucket's tree is not, see DropBucket. Root 0 is the root bucket.
 func (d *Delete) Start(w *Writer, root types.PageID, key []byte, only Kinds) {
-	*d = Delete{w: w, root: root, key: key, only: only, path: path{steps: d.path.steps[:0], keys: d.path.keys}}
+	*d = Delete{w: w, root: root, key: key, only: only, path: path{steps: d.path.steps[:0]}}
 }
 
 // Step goes on with removing.

@@ -220,18 +220,22 @@ func (n node) child(i int) types.PageID {
 	return types.PageID(binary.LittleEndian.Uint64(n[n.cellOff(i)+n.storedLen(i):]))
 }
 
-// childFences returns the fences that child i has. The slices are of n, or of scratch.
-func (n node) childFences(i int, scratch *[2][]byte) fences {
-	f := n.fences()
-	if i > 0 {
-		scratch[0] = n.appendKey(scratch[0][:0], i)
-		f.low = scratch[0]
+// boundsChild reports whether f are the fences that child i has to have.
+func (n node) boundsChild(i int, f fences) bool {
+	if i == 0 && !bytes.Equal(f.low, n.low()) || i > 0 && !n.separates(i, f.low) {
+		return false
 	}
 	if i+1 < n.count() {
-		scratch[1] = n.appendKey(scratch[1][:0], i+1)
-		f.high, f.bounded = scratch[1], true
+		return f.bounded && n.separates(i+1, f.high)
 	}
-	return f
+	high, bounded := n.high()
+	return f.bounded == bounded && bytes.Equal(f.high, high)
+}
+
+// separates reports whether key is what stands in front of child i > 0 of an interior node.
+func (n node) separates(i int, key []byte) bool {
+	prefix := n.prefixLen()
+	return len(key) >= prefix && bytes.Equal(key[:prefix], n.low()[:prefix]) && bytes.Equal(key[prefix:], n.stored(i))
 }
 
 // used returns the bytes that the slots and cells take, fences included.

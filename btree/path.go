@@ -13,7 +13,6 @@ import (
 type path struct {
 	steps []pathStep
 	load  load
-	keys  [2][]byte // memory for fences
 }
 
 // pathStep is a node on a path.
@@ -64,19 +63,50 @@ func (p *path) fits(s Source, pg pager.Page) error {
 		return nil
 	}
 	parent := p.last()
-	return fitsUnder(s, parent.page, parent.index, pg, &p.keys)
+	return fitsUnder(s, parent.page, parent.index, pg)
 }
 
 // fitsUnder checks that a page is what child index of a parent has to be.
-func fitsUnder(s Source, parent pager.Page, index int, pg pager.Page, keys *[2][]byte) error {
+func fitsUnder(s Source, parent pager.Page, index int, pg pager.Page) error {
 	n, up := node(pg.Data), node(parent.Data)
 	if n.level() != up.level()-1 {
 		return s.corrupt(pg.ID, fmt.Sprintf("level %d below page %d of level %d", n.level(), parent.ID, up.level()))
 	}
-	if !n.fences().equal(up.childFences(index, keys)) {
+	if !up.boundsChild(index, n.fences()) {
 		return s.corrupt(pg.ID, fmt.Sprintf("fences are not those of child %d of page %d", index, parent.ID))
 	}
 	return nil
+}
+
+// beside takes the path to the leaf on one side of its own, if both have the same parent, that leaf is in memory and sound, and
+// it has entries: to the first of them with step 1, to the last with -1. Else the path is as it was.
+func (p *path) beside(s Source, step int) bool {
+	depth := len(p.steps) - 2
+	if depth < 0 {
+		return false
+	}
+	parent := &p.steps[depth]
+	i, up := parent.index+step, parent.node()
+	if i < 0 || i >= up.count() {
+		return false
+	}
+	id := up.child(i)
+	pg, ok := s.findPage(id)
+	if !ok {
+		return false
+	}
+	n := node(pg.Data)
+	if n.count() == 0 || n.level() != up.level()-1 || !up.boundsChild(i, n.fences()) {
+		return false
+	}
+	parent.index = i
+	slot := 0
+	if step < 0 {
+		slot = n.count() - 1
+	}
+	p.steps[depth+1] = pathStep{page: pg, index: slot}
+	s.ahead(up, i+step, step)
+	return true
 }
 
 // descend goes on down to the leaf that holds key.

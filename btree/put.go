@@ -64,7 +64,7 @@ func (p *Put) Start(w *Writer, root types.PageID, key []byte, e Entry, over Kind
 	if len(key) == 0 || len(key) > MaxKeySize(pageSize) || int64(len(e.Value)) > MaxValueSize {
 		panic(invariant.Failf("btree: key of %d bytes, value of %d", len(key), len(e.Value)))
 	}
-	*p = Put{w: w, root: root, key: key, e: e, over: over, path: path{steps: p.path.steps[:0], keys: p.path.keys}}
+	*p = Put{w: w, root: root, key: key, e: e, over: over, path: path{steps: p.path.steps[:0]}}
 }
 
 // Step goes on with storing.
@@ -376,7 +376,6 @@ type neighbour struct {
 	parent  *pathStep
 	at      pathStep
 	load    load
-	keys    [2][]byte
 	loaded  bool
 }
 
@@ -396,7 +395,7 @@ func (nb *neighbour) step(s Source) (*io.Completion, error) {
 	if pending != nil || err != nil {
 		return pending, err
 	}
-	if err := fitsUnder(s, nb.parent.page, nb.at.index, pg, &nb.keys); err != nil {
+	if err := fitsUnder(s, nb.parent.page, nb.at.index, pg); err != nil {
 		return nil, err
 	}
 	nb.at.page, nb.loaded = pg, true

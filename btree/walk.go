@@ -17,7 +17,7 @@ type walk struct {
 
 // start readies the walk of the tree at root.
 func (k *walk) start(src Source, root types.PageID) {
-	*k = walk{src: src, root: root, over: root == 0, path: path{steps: k.path.steps[:0], keys: k.path.keys}}
+	*k = walk{src: src, root: root, over: root == 0, path: path{steps: k.path.steps[:0]}}
 }
 
 // step ends with the next node; ok is false behind the last. After an error the walk can go on: skip leaves the page out.

@@ -465,6 +465,24 @@ func TestCacheStress(t *testing.T) {
 	}
 }
 
+// A hint is no use of a page: a scan that gives one for each page leaves all of them as new as they are.
+func TestHintIsNoUse(t *testing.T) {
+	p := &Pager{cache: newCache(1 << 24)}
+	img := imageForTest(7, 1)
+	p.cache.publish(img, false, []types.Seq{1})
+	before := img.visited.Load()
+	r := Reader{p: p}
+	for range 5 {
+		r.Hint(7, true)
+		r.Hint(7, false)
+		r.Hint(8, true)
+		r.Hint(1<<50, false)
+	}
+	if got := img.visited.Load(); got != before {
+		t.Errorf("%d uses are counted, %d were before", got, before)
+	}
+}
+
 func BenchmarkCacheHit(b *testing.B) {
 	c := newCache(1 << 24)
 	for id := types.PageID(1); id <= 1000; id++ {
