@@ -33,6 +33,7 @@ type DB struct {
 	bg        background
 	relaxed   atomic.Bool        // a commit may not be on stable storage
 	writer    atomic.Pointer[Tx] // the write transaction that is open
+	slabs     sync.Pool          // of *txSlab
 	remains   remains
 	stacks    sync.Map     // *Tx to txStack, with Options.Debug
 	abandoned atomic.Bool  // a commit is with the log, and nobody waits for it

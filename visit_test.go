@@ -147,7 +147,7 @@ func TestLoopAllocations(t *testing.T) {
 		} {
 			scan()
 			n = 0
-			require.LessOrEqual(t, testing.AllocsPerRun(5, scan), 4.0)
+			require.LessOrEqual(t, testing.AllocsPerRun(5, scan), 2.0)
 			require.Equal(t, 6*20_000, n)
 		}
 		return nil

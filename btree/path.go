@@ -12,6 +12,7 @@ import (
 // to lie where its parent says.
 type path struct {
 	steps []pathStep
+	room  [4]pathStep // memory for steps, enough for most trees: a path costs no allocation
 	load  load
 }
 
@@ -48,6 +49,9 @@ func (p *path) next(root types.PageID) types.PageID {
 func (p *path) push(s Source, pg pager.Page, index int) error {
 	if err := p.fits(s, pg); err != nil {
 		return err
+	}
+	if p.steps == nil {
+		p.steps = p.room[:0]
 	}
 	p.steps = append(p.steps, pathStep{page: pg, index: index})
 	return nil

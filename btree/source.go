@@ -93,28 +93,6 @@ func (s Source) ahead(n node, i, step int) {
 	}
 }
 
-// find returns a node that is in memory. ok is false if it has to be read.
-func (s Source) find(id types.PageID) (n node, shared, ok bool, err error) {
-	if s.writer == nil {
-		img := s.reader.Find(id)
-		if img == nil {
-			return nil, false, false, nil
-		}
-		if !img.Checked() {
-			err = s.check(img)
-		}
-		return node(img.Bytes()), true, true, err
-	}
-	pg, ok := s.writer.tx.Find(id)
-	if !ok {
-		return nil, false, false, nil
-	}
-	if pg.Image != nil && !pg.Image.Checked() {
-		err = s.check(pg.Image)
-	}
-	return node(pg.Data), pg.Image != nil, true, err
-}
-
 // check looks at what an image holds, once.
 func (s Source) check(img *pager.Image) error {
 	if problem := checkNode(img.Bytes()); problem != "" {
