@@ -18,7 +18,7 @@ func (b *Bucket) Backward() iter.Seq2[[]byte, []byte] { return b.RangeBackward(n
 func (b *Bucket) Range(from, to []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		c := Cursor{b: b}
-		for on := c.to(toKey, from); on; on = c.forward() {
+		for on := c.start(toKey, from, 1); on; on = c.forward() {
 			if !c.visitUp(to, false, yield) {
 				return
 			}
@@ -32,9 +32,9 @@ func (b *Bucket) RangeBackward(from, to []byte) iter.Seq2[[]byte, []byte] {
 		c := Cursor{b: b}
 		on := false
 		if to == nil {
-			on = c.to(toLast, nil)
+			on = c.start(toLast, nil, -1)
 		} else {
-			c.to(toKey, to)
+			c.start(toKey, to, -1)
 			on = c.err == nil && c.backward()
 		}
 		for ; on; on = c.backward() {
@@ -72,7 +72,7 @@ func (b *Bucket) ForEach(fn func(key, value []byte) error) (err error) {
 		err = fn(key, value)
 		return err == nil
 	}
-	for on := c.to(toFirst, nil); on; on = c.forward() {
+	for on := c.start(toFirst, nil, 1); on; on = c.forward() {
 		if !c.visitUp(nil, true, visit) {
 			break
 		}
@@ -97,6 +97,15 @@ func (b *Bucket) Buckets() iter.Seq2[[]byte, *Bucket] {
 			}
 		}
 	}
+}
+
+// start moves the cursor to where a loop begins. What the loop will read in a read transaction is on its way then.
+func (c *Cursor) start(move cursorMove, key []byte, step int) (on bool) {
+	on = c.to(move, key)
+	if on && c.b.tx.w == nil {
+		c.c.Ahead(step)
+	}
+	return on
 }
 
 // forward moves to the next entry.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
+	"github.com/pawldb/pawl/internal/prefetch"
 	"github.com/pawldb/pawl/types"
 )
 
@@ -18,6 +19,17 @@ type Leaf struct {
 func (c *Cursor) Leaf() (l Leaf, slot int) {
 	at := c.path.last()
 	return Leaf{at.node(), at.page.ID}, at.index
+}
+
+// Ahead tells the processor that the entries of a reader's tree from the cursor's on are about to be read, in the direction of step:
+// 1 or -1. The cursor is at an entry.
+func (c *Cursor) Ahead(step int) {
+	depth := len(c.path.steps) - 1
+	prefetch.Bytes(c.path.steps[depth].page.Data)
+	if depth > 0 {
+		parent := &c.path.steps[depth-1]
+		c.src.ahead(parent.node(), parent.index+step, step)
+	}
 }
 
 // Jump moves the cursor to the entry in another slot of its leaf.
