@@ -20,9 +20,6 @@ func (s Source) Lookup(root types.PageID, key []byte) (e Entry, ok bool) {
 			return Entry{}, false
 		}
 		n := node(pg.Data)
-		if level == 1 {
-			n.near()
-		}
 		if level >= 0 && n.level() != level-1 {
 			return Entry{}, false
 		}

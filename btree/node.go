@@ -6,7 +6,6 @@ import (
 	"math/bits"
 
 	"github.com/pawldb/pawl/internal/invariant"
-	"github.com/pawldb/pawl/internal/prefetch"
 	"github.com/pawldb/pawl/pager"
 	"github.com/pawldb/pawl/types"
 )
@@ -171,12 +170,6 @@ func head4(key []byte) uint32 {
 	}
 	return v
 }
-
-// near has the header and the first slots brought near, as many as leaves of small pairs have: a search finds all of them at the
-// cost of one.
-func (n node) near() { prefetch.Bytes(n[:min(len(n), nodeHeader+nearSlots*slotSize)]) }
-
-const nearSlots = 35 // to the end of a cache line
 
 // search returns the first slot whose key is not below key, and whether it is that key. key lies between the fences.
 //

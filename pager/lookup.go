@@ -1,7 +1,6 @@
 package pager
 
 import (
-	"github.com/pawldb/pawl/internal/prefetch"
 	"github.com/pawldb/pawl/types"
 	"github.com/pawldb/pawl/wal"
 )
@@ -18,14 +17,11 @@ func (r *Reader) Find(id types.PageID) *Image {
 // Hint tells the processor that a page is about to be looked up, or read as well, so that what is in memory of it is near
 // then. It is no use of the page: the cache does not count it.
 func (r *Reader) Hint(id types.PageID, read bool) {
-	img := r.p.cache.table.first(id)
-	switch {
-	case img == nil:
-	case read:
-		prefetch.Bytes(img.data)
-	default:
-		prefetch.Value(img)
+	size := 0
+	if read {
+		size = r.p.pageSize
 	}
+	r.p.cache.table.hint(id, size)
 }
 
 // Pager returns the database that the reader reads.

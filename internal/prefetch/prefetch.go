@@ -7,6 +7,13 @@ import "unsafe"
 // Bytes brings b near.
 func Bytes(b []byte) { lines(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))) }
 
+// From brings size bytes from p on near. p may be nil.
+func From(p *byte, size int) {
+	if p != nil {
+		lines(unsafe.Pointer(p), uintptr(size))
+	}
+}
+
 // Value brings what p points to near. p may be nil.
 func Value[T any](p *T) {
 	if p != nil {

@@ -11,6 +11,8 @@ func TestHints(t *testing.T) {
 		Bytes(page[size : 2*size : 2*size])
 	}
 	Bytes(page)
+	From(nil, 100)
+	From(&page[5], 1000)
 	Value[[1 << 12]byte](nil)
 	Value(new([1 << 12]byte))
 	Value(new(struct{}))
