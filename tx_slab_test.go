@@ -131,7 +131,7 @@ func TestViewAllocations(t *testing.T) {
 			}
 		})
 		if !effort.UnderRace { // under it sync.Pool loses some
-			require.LessOrEqual(t, n, 2*runs/txSlabSize+2.0)
+			require.LessOrEqual(t, n, 2*runs/txSlabSize+8.0, "a collection takes slabs that are not used up")
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -126,8 +125,8 @@ type tableSlot struct {
 // set makes img, which may be nil, the first, and returns what was.
 func (s *tableSlot) set(img *Image) (before *Image) {
 	var start *byte
-	if img != nil {
-		start = unsafe.SliceData(img.data)
+	if img != nil && len(img.data) > 0 {
+		start = &img.data[0]
 	}
 	s.start.Store(start)
 	return s.first.Swap(img)
