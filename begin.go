@@ -16,13 +16,12 @@ func (db *DB) beginRead(ctx context.Context) (*Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	tx := &Tx{db: db, ctx: ctx}
-	tx.reader.Start(db.p)
+	tx := db.newReadTx()
+	tx.db, tx.ctx, tx.root.tx = db, ctx, tx
 	if db.closing.Load() { // looked at after registering: Close sees one of the two
 		tx.finish()
 		return nil, ErrClosed
 	}
-	tx.root.tx = tx
 	db.debugBegin(tx)
 	return tx, nil
 }

@@ -1,6 +1,10 @@
 package pawl
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/pawldb/pawl/btree"
+)
 
 // Bucket returns the bucket at the end of a path of names from the root. It is never nil: a bucket that is absent, or can't be
 // read, carries its error, which all its methods return.
@@ -22,6 +26,11 @@ func (b *Bucket) Bucket(path ...[]byte) *Bucket {
 
 // below returns a handle of the bucket at the end of a path of names from b, not found yet.
 func (b *Bucket) below(path [][]byte) *Bucket {
+	if b.place == nil && len(path) == 1 {
+		if made := b.tx.first.handle(b.tx, path[0]); made != nil {
+			return made
+		}
+	}
 	full := path
 	if b.place != nil {
 		full = slices.Concat(b.place.path, path)
@@ -41,12 +50,30 @@ func (b *Bucket) below(path [][]byte) *Bucket {
 
 // resolve finds the bucket, or what keeps it from being found.
 func (b *Bucket) resolve() {
+	if b.resolveInMemory() {
+		return
+	}
 	if _, err := run(b.tx.ctx, b.tx.db, "bucket", newFindBucket(b)); err != nil {
 		b.err, b.place.epoch, b.place.seen = err, b.tx.epoch(), b.tx.mutations()
 		if b.tx.w != nil {
 			b.place.seen-- // it may be found the next time
 		}
 	}
+}
+
+// resolveInMemory finds a bucket in the root bucket if that needs no I/O. It reports whether it has; why not, resolve finds out.
+func (b *Bucket) resolveInMemory() bool {
+	p := b.place
+	if len(p.path) != 1 {
+		return false
+	}
+	e, ok := b.tx.source().Lookup(0, p.path[0])
+	if !ok || e.Kind != btree.KindBucket {
+		return false
+	}
+	b.root, b.err = e.Bucket.Root, nil
+	p.epoch, p.in, p.seq, p.seen = b.tx.epoch(), 0, e.Bucket.Sequence, b.tx.mutations()
+	return true
 }
 
 // CreateBucket makes a bucket at the end of a path of names from the root. All but the last have to be there.

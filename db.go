@@ -31,9 +31,10 @@ type DB struct {
 
 	wake      bell // rings when there is background work
 	bg        background
-	relaxed   atomic.Bool                  // a commit may not be on stable storage
-	writer    atomic.Pointer[Tx]           // the write transaction that is open
+	relaxed   atomic.Bool              // a commit may not be on stable storage
+	writer    atomic.Pointer[Tx]       // the write transaction that is open
 	spare     atomic.Pointer[machines] // for the next write transaction
+	slabs     sync.Pool                // of *txSlab
 	remains   remains
 	stacks    sync.Map     // *Tx to txStack, with Options.Debug
 	abandoned atomic.Bool  // a commit is with the log, and nobody waits for it

@@ -1,7 +1,6 @@
 package pawl
 
 import (
-	"bytes"
 	"iter"
 	"slices"
 
@@ -19,8 +18,8 @@ func (b *Bucket) Backward() iter.Seq2[[]byte, []byte] { return b.RangeBackward(n
 func (b *Bucket) Range(from, to []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		c := Cursor{b: b}
-		for on := c.to(toKey, from); on; on = c.forward() {
-			if to != nil && bytes.Compare(c.c.Key(), to) >= 0 || !c.visit(yield) {
+		for on := c.start(toKey, from, 1); on; on = c.forward() {
+			if !c.visitUp(to, false, yield) {
 				return
 			}
 		}
@@ -33,13 +32,13 @@ func (b *Bucket) RangeBackward(from, to []byte) iter.Seq2[[]byte, []byte] {
 		c := Cursor{b: b}
 		on := false
 		if to == nil {
-			on = c.to(toLast, nil)
+			on = c.start(toLast, nil, -1)
 		} else {
-			c.to(toKey, to)
+			c.start(toKey, to, -1)
 			on = c.err == nil && c.backward()
 		}
 		for ; on; on = c.backward() {
-			if bytes.Compare(c.c.Key(), from) < 0 || !c.visit(yield) {
+			if !c.visitDown(from, yield) {
 				return
 			}
 		}
@@ -67,14 +66,21 @@ func prefixEnd(p []byte) []byte {
 }
 
 // ForEach calls fn for every entry, ascending; for a bucket with a nil value. fn's error ends it and is returned.
-func (b *Bucket) ForEach(fn func(key, value []byte) error) error {
-	c := b.Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
-		if err := fn(k, v); err != nil {
-			return err
+func (b *Bucket) ForEach(fn func(key, value []byte) error) (err error) {
+	c := Cursor{b: b}
+	visit := func(key, value []byte) bool {
+		err = fn(key, value)
+		return err == nil
+	}
+	for on := c.start(toFirst, nil, 1); on; on = c.forward() {
+		if !c.visitUp(nil, true, visit) {
+			break
 		}
 	}
-	return c.err
+	if err == nil {
+		err = c.err
+	}
+	return err
 }
 
 // Buckets returns the buckets in b with their names, ascending.
@@ -93,13 +99,13 @@ func (b *Bucket) Buckets() iter.Seq2[[]byte, *Bucket] {
 	}
 }
 
-// visit hands a key and its value to a loop; a bucket is passed over. It reports whether the loop goes on.
-func (c *Cursor) visit(yield func(key, value []byte) bool) bool {
-	if c.c.Entry().Kind == btree.KindBucket {
-		return true
+// start moves the cursor to where a loop begins. What the loop will read in a read transaction is on its way then.
+func (c *Cursor) start(move cursorMove, key []byte, step int) (on bool) {
+	on = c.to(move, key)
+	if on && c.b.tx.w == nil {
+		c.c.Ahead(step)
 	}
-	key, value := c.current()
-	return key != nil && yield(key, value)
+	return on
 }
 
 // forward moves to the next entry.

@@ -14,6 +14,8 @@ import (
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pawldb/pawl/internal/effort"
 )
 
 // fillTree makes nested buckets with values of many sizes, and returns them by path.
@@ -210,7 +212,7 @@ func TestAllocations(t *testing.T) {
 		}
 		return nil
 	}))
-	require.LessOrEqual(t, unsafe.Sizeof(Tx{}), uintptr(128))
+	require.LessOrEqual(t, unsafe.Sizeof(Tx{}), uintptr(288), "with its first handle, which is no allocation of its own then")
 	key, dst := b("01000"), make([]byte, 0, 200)
 	require.NoError(t, db.View(func(tx *Tx) error {
 		root := tx.Root()
@@ -236,7 +238,9 @@ func TestAllocations(t *testing.T) {
 	}))
 	view := func() { _ = db.View(func(tx *Tx) error { return nil }) }
 	view()
-	require.LessOrEqual(t, testing.AllocsPerRun(500, view), 1.0, "View")
+	if !effort.UnderRace { // under it sync.Pool loses some
+		require.Zero(t, testing.AllocsPerRun(500, view), "View")
+	}
 }
 
 // Relaxed commits are visible at once and reach the disk within the interval; the log moves into the file by itself.

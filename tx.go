@@ -20,6 +20,7 @@ type Tx struct {
 	state     atomic.Int32          // slow operations under way; txClosed is added when it ends
 	managed   bool
 	root      Bucket
+	first     firstBucket
 	handed    *handed // with Options.Debug
 }
 

@@ -115,31 +115,24 @@ func (c *Cursor) Entry() Entry { return c.entry }
 // On reports whether the cursor is at an entry.
 func (c *Cursor) On() bool { return c.on }
 
-// TryNext moves to the next entry if that is in the same leaf and the tree has not changed; else it does nothing and ok is
-// false. It does not wait and does not allocate.
-func (c *Cursor) TryNext() (ok bool) {
-	if c.state != cursorIdle || !c.on || c.lost || c.seen != c.src.mutations() {
-		return false
-	}
-	leaf := c.path.last()
-	if leaf.index+1 >= leaf.node().count() {
-		return false
-	}
-	leaf.index++
-	c.take()
-	return true
-}
+// TryNext moves to the next entry if what leads there is in memory and the tree has not changed; else it does nothing and ok is
+// false: Next tells. It does not wait and does not allocate.
+func (c *Cursor) TryNext() (ok bool) { return c.try(1) }
 
 // TryPrev is TryNext in the other direction.
-func (c *Cursor) TryPrev() (ok bool) {
+func (c *Cursor) TryPrev() (ok bool) { return c.try(-1) }
+
+// try moves by one slot, in the leaf or to the leaf beside it below the same parent.
+func (c *Cursor) try(step int) (ok bool) {
 	if c.state != cursorIdle || !c.on || c.lost || c.seen != c.src.mutations() {
 		return false
 	}
 	leaf := c.path.last()
-	if leaf.index == 0 {
+	if i := leaf.index + step; i >= 0 && i < leaf.node().count() {
+		leaf.index = i
+	} else if !c.path.beside(c.src, step) {
 		return false
 	}
-	leaf.index--
 	c.take()
 	return true
 }

@@ -15,8 +15,12 @@ func (s Source) Lookup(root types.PageID, key []byte) (e Entry, ok bool) {
 	}
 	level := -1
 	for id := root; ; {
-		n, shared, ok, err := s.find(id)
-		if !ok || err != nil || level >= 0 && n.level() != level-1 {
+		pg, ok := s.findPage(id)
+		if !ok {
+			return Entry{}, false
+		}
+		n := node(pg.Data)
+		if level >= 0 && n.level() != level-1 {
 			return Entry{}, false
 		}
 		if n.leaf() {
@@ -24,8 +28,8 @@ func (s Source) Lookup(root types.PageID, key []byte) (e Entry, ok bool) {
 			if !found {
 				return Entry{}, true
 			}
-			e := n.entry(i)
-			e.Shared, e.Page = shared, id
+			e = n.entry(i)
+			e.Shared, e.Page = pg.Image != nil, id
 			return e, true
 		}
 		level = n.level()

@@ -172,6 +172,8 @@ func head4(key []byte) uint32 {
 }
 
 // search returns the first slot whose key is not below key, and whether it is that key. key lies between the fences.
+//
+// The heads are compared first, without a branch that the processor would have to guess; keys with the same head after that.
 func (n node) search(key []byte) (i int, found bool) {
 	from, to := 0, n.count()
 	if !n.leaf() && to > 0 {
@@ -183,27 +185,38 @@ func (n node) search(key []byte) (i int, found bool) {
 	}
 	key = key[prefix:]
 	head := head4(key)
-	for from < to {
-		mid := int(uint(from+to) >> 1)
-		h := n.head(mid)
-		if h == head {
-			switch c := bytes.Compare(n.behindPrefix(mid), key); {
-			case c == 0:
-				return mid, true
-			case c < 0:
-				from = mid + 1
-			default:
-				to = mid
-			}
+	from = n.firstHead(from, to, head)
+	for first := true; from < to && n.head(from) == head; first = false {
+		mid := from
+		if !first { // keys that share more than the prefix
+			mid = int(uint(from+to) >> 1)
+		}
+		if n.head(mid) != head {
+			to = mid
 			continue
 		}
-		if h < head {
+		switch c := bytes.Compare(n.behindPrefix(mid), key); {
+		case c == 0:
+			return mid, true
+		case c < 0:
 			from = mid + 1
-		} else {
+		default:
 			to = mid
 		}
 	}
 	return from, false
+}
+
+// firstHead returns the first of the slots from from on whose head is not below head, or to.
+func (n node) firstHead(from, to int, head uint32) int {
+	for size := to - from; size > 0; {
+		half := (size + 1) >> 1
+		off := nodeHeader + slotSize*(from+half-1)
+		h := binary.LittleEndian.Uint32(n[off : off+4 : off+4])
+		from += half & int((int64(h)-int64(head))>>63) // all ones if h is below
+		size -= half
+	}
+	return from
 }
 
 // childIndex returns the slot of the child that holds key.

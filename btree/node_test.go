@@ -197,6 +197,49 @@ func exercise(t *testing.T, n node, c *choices) {
 	insertMany(t, n, items, c)
 }
 
+// childFences returns the fences that a child of an interior node has to have.
+func childFences(n node, items []item, i int) fences {
+	f := n.fences()
+	f.low = items[i].key
+	if i+1 < len(items) {
+		f.high, f.bounded = items[i+1].key, true
+	}
+	return f
+}
+
+// someOf returns some of the places in b.
+func someOf(b []byte) []int {
+	if len(b) == 0 {
+		return nil
+	}
+	return []int{0, len(b) / 2, len(b) - 1}
+}
+
+// readBounds looks at what an interior node says of a child's fences.
+func readBounds(t *testing.T, n node, items []item, i int) {
+	f := childFences(n, items, i)
+	require.True(t, n.bounds(i, f))
+	for _, other := range []fences{
+		{append(slices.Clone(f.low), 0), f.high, f.bounded},
+		{f.low, append(slices.Clone(f.high), 0), true},
+		{f.low, f.high, !f.bounded},
+	} {
+		require.False(t, n.bounds(i, other))
+	}
+	for _, at := range someOf(f.low) {
+		wrong := slices.Clone(f.low)
+		wrong[at] ^= 1
+		require.False(t, n.bounds(i, fences{wrong, f.high, f.bounded}))
+		require.False(t, n.bounds(i, fences{f.low[:at], f.high, f.bounded}))
+	}
+	for _, at := range someOf(f.high) {
+		wrong := slices.Clone(f.high)
+		wrong[at] ^= 1
+		require.False(t, n.bounds(i, fences{f.low, wrong, f.bounded}))
+		require.False(t, n.bounds(i, fences{f.low, f.high[:at], f.bounded}))
+	}
+}
+
 // readNode looks at a node in every way.
 func readNode(t *testing.T, n node, items []item, c *choices) {
 	for i, it := range items {
@@ -209,11 +252,16 @@ func readNode(t *testing.T, n node, items []item, c *choices) {
 			require.Equal(t, n.kind(i), e.Kind)
 			require.Equal(t, len(it.tail), e.tailSize())
 			require.Equal(t, it.tail, append(e.tailHead(nil), e.Value...))
+			key, value, kind := Leaf{n: n}.Pair(i)
+			require.Equal(t, string(it.key), string(key))
+			require.Equal(t, e.Kind, kind)
+			require.Equal(t, e.Value, value)
+			require.Equal(t, len(key)+len(value), cap(key)+cap(value))
 		default:
 			require.Equal(t, i > 0, found)
 			require.Equal(t, i, n.childIndex(it.key))
 			require.NotZero(t, n.child(i))
-			require.True(t, childFences(t, n, i).hold(it.key))
+			readBounds(t, n, items, i)
 		}
 		require.Equal(t, string(it.key), string(n.appendKey(nil, i)))
 		require.True(t, bytes.HasSuffix(it.key, n.behindPrefix(i)))
@@ -228,15 +276,19 @@ func readNode(t *testing.T, n node, items []item, c *choices) {
 		if !n.leaf() {
 			there = there && want > 0
 			want = max(want, 1)
-			require.True(t, childFences(t, n, n.childIndex(key)).hold(key))
+			require.True(t, childFences(n, items, n.childIndex(key)).hold(key))
 		}
 		require.Equal(t, there, found)
 		require.Equal(t, want, at)
 	}
-	// Keys that are not between the fences come from damaged files.
+	// Keys that are not between the fences come from damaged files, or are the bounds of a loop.
 	for range 3 {
 		key := c.key(MaxKeySize(len(n)), n.low())
 		n.search(key)
+		if n.leaf() {
+			below, _ := slices.BinarySearchFunc(items, key, func(it item, key []byte) int { return bytes.Compare(it.key, key) })
+			require.Equal(t, below, Leaf{n: n}.Below(key))
+		}
 		if !n.leaf() {
 			require.NotZero(t, n.child(n.childIndex(key)))
 		}
@@ -487,35 +539,4 @@ func TestHeads(t *testing.T) {
 	} {
 		require.Equal(t, c.want, head4([]byte(c.key)), "%q", c.key)
 	}
-}
-
-// childFences returns the fences that child i of an interior node has, after it has made sure that bounds takes those, and none that
-// are a little different.
-func childFences(t *testing.T, n node, i int) fences {
-	f := n.fences()
-	if i > 0 {
-		f.low = n.appendKey(nil, i)
-	}
-	if i+1 < n.count() {
-		f.high, f.bounded = n.appendKey(nil, i+1), true
-	}
-	require.True(t, n.bounds(i, f))
-	other := func(key []byte) (others [][]byte) {
-		others = append(others, append(slices.Clone(key), 0))
-		if len(key) > 0 {
-			first, last := slices.Clone(key), slices.Clone(key)
-			first[0]++
-			last[len(last)-1]++
-			others = append(others, first, last, key[:len(key)-1])
-		}
-		return others
-	}
-	for _, low := range other(f.low) {
-		require.False(t, n.bounds(i, fences{low: low, high: f.high, bounded: f.bounded}))
-	}
-	for _, high := range other(f.high) {
-		require.False(t, n.bounds(i, fences{low: f.low, high: high, bounded: true}))
-	}
-	require.False(t, n.bounds(i, fences{low: f.low, bounded: !f.bounded}))
-	return f
 }

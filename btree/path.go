@@ -12,7 +12,8 @@ import (
 // to lie where its parent says.
 type path struct {
 	steps []pathStep
-	found bool // descend has come to a leaf with the key
+	found bool        // descend has come to a leaf with the key
+	room  [4]pathStep // memory for steps, enough for most trees: a path costs no allocation
 	load  load
 }
 
@@ -23,9 +24,6 @@ type pathStep struct {
 }
 
 func (s *pathStep) node() node { return node(s.page.Data) }
-
-// usualDepth is how many levels few trees have more of.
-const usualDepth = 5
 
 // reset empties the path and keeps its memory.
 func (p *path) reset() {
@@ -54,7 +52,7 @@ func (p *path) push(s Source, pg pager.Page, index int) error {
 		return err
 	}
 	if p.steps == nil {
-		p.steps = make([]pathStep, 0, usualDepth)
+		p.steps = p.room[:0]
 	}
 	p.steps = append(p.steps, pathStep{page: pg, index: index})
 	return nil
@@ -83,6 +81,37 @@ func fitsUnder(s Source, parent pager.Page, index int, pg pager.Page) error {
 		return s.corrupt(pg.ID, fmt.Sprintf("fences are not those of child %d of page %d", index, parent.ID))
 	}
 	return nil
+}
+
+// beside takes the path to the leaf on one side of its own, if both have the same parent, that leaf is in memory and sound, and
+// it has entries: to the first of them with step 1, to the last with -1. Else the path is as it was.
+func (p *path) beside(s Source, step int) bool {
+	depth := len(p.steps) - 2
+	if depth < 0 {
+		return false
+	}
+	parent := &p.steps[depth]
+	i, up := parent.index+step, parent.node()
+	if i < 0 || i >= up.count() {
+		return false
+	}
+	id := up.child(i)
+	pg, ok := s.findPage(id)
+	if !ok {
+		return false
+	}
+	n := node(pg.Data)
+	if n.count() == 0 || n.level() != up.level()-1 || !up.bounds(i, n.fences()) {
+		return false
+	}
+	parent.index = i
+	slot := 0
+	if step < 0 {
+		slot = n.count() - 1
+	}
+	p.steps[depth+1] = pathStep{page: pg, index: slot}
+	s.ahead(up, i+step, step)
+	return true
 }
 
 // descend goes on down to the leaf that holds key.

@@ -66,26 +66,31 @@ func (s Source) corrupt(id types.PageID, detail string) error {
 	return s.pager().CorruptPage(id, detail)
 }
 
-// find returns a node that is in memory. ok is false if it has to be read.
-func (s Source) find(id types.PageID) (n node, shared, ok bool, err error) {
-	if s.writer == nil {
-		img := s.reader.Find(id)
-		if img == nil {
-			return nil, false, false, nil
-		}
-		if !img.Checked() {
-			err = s.check(img)
-		}
-		return node(img.Bytes()), true, true, err
+// findPage returns a page that is in memory and holds a valid node; ok is false if load has to tell.
+func (s Source) findPage(id types.PageID) (pg pager.Page, ok bool) {
+	if s.writer != nil {
+		pg, ok = s.writer.tx.Find(id)
+	} else if img := s.reader.Find(id); img != nil {
+		pg, ok = pager.Page{ID: id, Data: img.Bytes(), Image: img}, true
 	}
-	pg, ok := s.writer.tx.Find(id)
-	if !ok {
-		return nil, false, false, nil
+	if ok && pg.Image != nil && !pg.Image.Checked() {
+		ok = s.check(pg.Image) == nil
 	}
-	if pg.Image != nil && !pg.Image.Checked() {
-		err = s.check(pg.Image)
+	return pg, ok
+}
+
+// ahead tells the processor that children of a node are about to be read one after the other, from child i on in the direction
+// of step: the page of the first, and what leads to the page of the second, should be near by then.
+func (s Source) ahead(n node, i, step int) {
+	if s.writer != nil {
+		return
 	}
-	return node(pg.Data), pg.Image != nil, true, err
+	if i >= 0 && i < n.count() {
+		s.reader.Hint(n.child(i), true)
+	}
+	if i += step; i >= 0 && i < n.count() {
+		s.reader.Hint(n.child(i), false)
+	}
 }
 
 // check looks at what an image holds, once.

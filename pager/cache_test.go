@@ -465,6 +465,59 @@ func TestCacheStress(t *testing.T) {
 	}
 }
 
+// A hint is no use of a page: a scan that gives one for each page leaves all of them as new as they are.
+func TestHintIsNoUse(t *testing.T) {
+	p := &Pager{cache: newCache(1 << 24), pageSize: 512}
+	img := imageForTest(7, 1)
+	p.cache.publish(img, false, []types.Seq{1})
+	before := img.visited.Load()
+	r := Reader{p: p}
+	for range 5 {
+		r.Hint(7, true)
+		r.Hint(7, false)
+		r.Hint(8, true)
+		r.Hint(1<<50, false)
+	}
+	if got := img.visited.Load(); got != before {
+		t.Errorf("%d uses are counted, %d were before", got, before)
+	}
+}
+
+// Where the table says that a page's bytes are, the first image of its chain has them: nothing that left is kept in memory.
+func TestTableStart(t *testing.T) {
+	var tab table
+	expect := func(img *Image) {
+		t.Helper()
+		var start *byte
+		if img != nil {
+			start = &img.data[0]
+		}
+		if s := tab.slot(7); s != nil && (s.first.Load() != img || s.start.Load() != start) || s == nil && img != nil {
+			t.Errorf("version %v is not the first, or its bytes are elsewhere", img)
+		}
+		if got := tab.find(7, 9); got != img {
+			t.Errorf("found %v", got)
+		}
+	}
+	older, newer := imageForTest(7, 1), imageForTest(7, 5)
+	older.through.Store(throughNewest)
+	newer.through.Store(throughNewest)
+	expect(nil)
+	tab.setFirst(6, imageForTest(6, 1)) // the chunk stays
+	tab.setFirst(7, older)
+	expect(older)
+	newer.prev.Store(older)
+	tab.setFirst(7, newer)
+	expect(newer)
+	tab.unlink(newer)
+	expect(older)
+	tab.unlink(older)
+	expect(nil)
+	if s := tab.slot(7); s == nil || s.start.Load() != nil {
+		t.Error("the bytes of an image that left are kept")
+	}
+}
+
 func BenchmarkCacheHit(b *testing.B) {
 	c := newCache(1 << 24)
 	for id := types.PageID(1); id <= 1000; id++ {

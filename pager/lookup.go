@@ -13,6 +13,16 @@ func (r *Reader) Find(id types.PageID) *Image {
 	return r.p.cache.table.find(id, r.snap.Seq)
 }
 
+// Hint tells the processor that a page is about to be looked up, or read as well, so that what is in memory of it is near
+// then. It is no use of the page: the cache does not count it.
+func (r *Reader) Hint(id types.PageID, read bool) {
+	size := 0
+	if read {
+		size = r.p.pageSize
+	}
+	r.p.cache.table.hint(id, size)
+}
+
 // Pager returns the database that the reader reads.
 func (r *Reader) Pager() *Pager { return r.p }
 

@@ -9,10 +9,18 @@ type Reader struct {
 	snap *Snapshot
 }
 
+// Near is a hint of where a reader may register: where another one of the same goroutine or processor did, so that the memory is
+// near and no other processor's. Its zero value is none. It is of one database, and one goroutine uses it at a time.
+type Near struct{ slot *readerSlot }
+
 // Start registers r as a reader of the newest published snapshot. It needs no I/O and allocates nothing.
-func (r *Reader) Start(p *Pager) {
+func (r *Reader) Start(p *Pager) { r.StartNear(p, &Near{}) }
+
+// StartNear is Start with a hint, which is r's place then.
+func (r *Reader) StartNear(p *Pager, near *Near) {
 	r.p = p
-	r.slot, r.snap = p.readers.acquire(&p.published)
+	r.slot, r.snap = p.readers.acquire(&p.published, near.slot)
+	near.slot = r.slot
 	if p.cfg.Clock {
 		r.slot.opened.Store(p.io.Now())
 	}

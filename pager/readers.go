@@ -70,10 +70,14 @@ func newReaderBlock(index int) *readerBlock {
 	return b
 }
 
-// acquire registers a reader of the newest published snapshot. The slot is given back with release, once.
-func (r *registry) acquire(published *atomic.Pointer[Snapshot]) (*readerSlot, *Snapshot) {
+// acquire registers a reader of the newest published snapshot, in the slot near if that is free. The slot is given back with
+// release, once.
+func (r *registry) acquire(published *atomic.Pointer[Snapshot], near *readerSlot) (*readerSlot, *Snapshot) {
 	snap := published.Load()
-	slot := r.claim(snap)
+	slot := near
+	if slot == nil || !slot.claim(snap) {
+		slot = r.claim(snap)
+	}
 	for r.floor.Load() > snap.n {
 		snap = published.Load() // its number is at least the floor that was just seen
 		slot.snapshot.Store(snap)
@@ -125,11 +129,16 @@ func (b *readerBlock) claim(snap *Snapshot) *readerSlot {
 		for high := b.high.Load(); int(high) <= i; high = b.high.Load() {
 			b.high.CompareAndSwap(high, int32(i)+1) // before the slot is taken: whoever does not see it sees no snapshot
 		}
-		if slot.snapshot.CompareAndSwap(nil, snap) {
+		if slot.claim(snap) {
 			return slot
 		}
 	}
 	return nil
+}
+
+// claim puts snap into the slot if that is free.
+func (s *readerSlot) claim(snap *Snapshot) bool {
+	return s.snapshot.Load() == nil && s.snapshot.CompareAndSwap(nil, snap)
 }
 
 // release gives a slot back. A slot is released once.

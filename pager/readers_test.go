@@ -43,11 +43,11 @@ func TestRegistryLive(t *testing.T) {
 		}
 	}
 	expect("1.1")
-	a, snap := r.acquire(published)
+	a, snap := r.acquire(published, nil)
 	if snap.Seq != 1 {
 		t.Errorf("acquired %d", snap.Seq)
 	}
-	b, _ := r.acquire(published)
+	b, _ := r.acquire(published, nil)
 	publish(5)
 	expect("1.1 5.2")
 	c := r.acquireAt(snap)
@@ -57,11 +57,11 @@ func TestRegistryLive(t *testing.T) {
 	r.release(c)
 	expect("5.2")
 
-	d, _ := r.acquire(published)
+	d, _ := r.acquire(published, nil)
 	publish(5) // another generation
 	publish(3) // fallen back
 	expect("3.4 5.2")
-	e, low := r.acquire(published)
+	e, low := r.acquire(published, nil)
 	if low.Seq != 3 {
 		t.Errorf("acquired %d after falling back", low.Seq)
 	}
@@ -79,7 +79,7 @@ func TestRegistryLive(t *testing.T) {
 	r.release(d)
 	r.release(e)
 	expect("3.4")
-	if f, _ := r.acquire(published); f.opened.Load() != 0 {
+	if f, _ := r.acquire(published, nil); f.opened.Load() != 0 {
 		t.Error("a new reader has the old one's time")
 	}
 }
@@ -95,7 +95,7 @@ func TestRegistryFloorTurnsReadersAway(t *testing.T) {
 	// again is the newer one; here that is arranged by a publisher in between.
 	done := make(chan *Snapshot)
 	go func() {
-		_, snap := r.acquire(stale)
+		_, snap := r.acquire(stale, nil)
 		done <- snap
 	}()
 	stale.Store(published.Load())
@@ -109,7 +109,7 @@ func TestRegistryGrowsAndReusesSlots(t *testing.T) {
 	var slots []*readerSlot
 	for i := range 200 {
 		publish(types.Seq(i + 2))
-		slot, _ := r.acquire(published)
+		slot, _ := r.acquire(published, nil)
 		slots = append(slots, slot)
 	}
 	if got := len(r.live(nil, published)); got != 200 {
@@ -126,7 +126,7 @@ func TestRegistryGrowsAndReusesSlots(t *testing.T) {
 	}
 	for _, i := range []int{150, 3, 70} {
 		r.release(slots[i])
-		again, _ := r.acquire(published)
+		again, _ := r.acquire(published, nil)
 		if again != slots[i] {
 			t.Errorf("slot %d was not used again", i)
 		}
@@ -135,7 +135,7 @@ func TestRegistryGrowsAndReusesSlots(t *testing.T) {
 		r.release(slot)
 	}
 	for range 200 {
-		r.acquire(published)
+		r.acquire(published, nil)
 	}
 	if blocks() != 4 {
 		t.Errorf("%d blocks after reuse", blocks())
@@ -147,7 +147,7 @@ func TestRegistryGrowsAndReusesSlots(t *testing.T) {
 
 func TestRegistryReleasesOnce(t *testing.T) {
 	r, published, _ := registryForTest(1)
-	slot, _ := r.acquire(published)
+	slot, _ := r.acquire(published, nil)
 	r.release(slot)
 	defer func() {
 		if recover() == nil {
@@ -160,7 +160,7 @@ func TestRegistryReleasesOnce(t *testing.T) {
 func TestRegistryAllocatesNothing(t *testing.T) {
 	r, published, _ := registryForTest(1)
 	if n := testing.AllocsPerRun(100, func() {
-		slot, _ := r.acquire(published)
+		slot, _ := r.acquire(published, nil)
 		r.release(slot)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -184,7 +184,7 @@ func TestRegistryStress(t *testing.T) {
 	reader := func() {
 		defer group.Done()
 		for n := 0; !stop.Load() || n < 100; n++ {
-			slot, snap := r.acquire(published)
+			slot, snap := r.acquire(published, nil)
 			check(snap)
 			if n%2 == 0 {
 				second := r.acquireAt(snap)
@@ -241,7 +241,7 @@ func BenchmarkRegistry(b *testing.B) {
 	r, published, _ := registryForTest(1)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			slot, _ := r.acquire(published)
+			slot, _ := r.acquire(published, nil)
 			r.release(slot)
 		}
 	})

@@ -7,21 +7,25 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/pawldb/pawl/internal/prefetch"
 	"github.com/pawldb/pawl/types"
 )
 
 // Image is a page's bytes at one version, or those of a map node. They never change; what the cache notes in it does.
 // Whoever holds the image or its bytes may go on to read them for as long as they like: the collector takes them.
+//
+// What a lookup needs comes first, in one cache line: the allocator puts an object of 128 bytes on a multiple of that.
 type Image struct {
-	id      types.PageID // 0: a map node
-	block   types.Block  // of a map node
-	version types.Seq
 	data    []byte
+	version types.Seq
 	through atomic.Uint64         // last seq for which it is known to be valid; throughNewest while it is the newest version
 	prev    atomic.Pointer[Image] // next older image of the page that is in the table
 	visited atomic.Uint32         // times used since a queue looked at it, at most visitedMax
 	checked atomic.Bool           // the page's owner has looked at what it holds
-	sum     atomic.Uint64         // XXH64 of data; 0: not computed yet
+	id      types.PageID          // 0: a map node
+
+	block types.Block   // of a map node
+	sum   atomic.Uint64 // XXH64 of data; 0: not computed yet
 
 	// guarded by cache.mu
 	older, newer *Image // neighbours in the queue
@@ -29,7 +33,12 @@ type Image struct {
 	pins         int32
 	favoured     bool // to enter the main queue when the last pin goes
 	discarded    bool // thrown away by discardAbove: an unpin may still come
+
+	_ [imageSize - 112]byte
 }
+
+// imageSize is the size of an Image. On machines of 32 bits it is less, which costs nothing.
+const imageSize = 128
 
 // throughNewest marks the newest version of a page: it is valid for every snapshot to come.
 const throughNewest = math.MaxUint64
@@ -82,7 +91,8 @@ func (i *Image) touch() {
 //	top ----> [ chunk | chunk | nil | ... ]           replaced by a longer copy when ids grow
 //	             |
 //	             v
-//	          [ image | nil | image | ... ]           64 page ids; it is there while one has an image
+//	          [ image | nil | image | ... ]           64 page ids, each with where its first image's bytes are; it is there
+//	             |                                    while one has an image
 //	             |
 //	             v
 //	          version 9, through newest --prev--> version 4, through 8 --prev--> version 2, through 2
@@ -100,23 +110,39 @@ type table struct {
 }
 
 type tableChunk struct {
-	images [tableChunkSize]atomic.Pointer[Image]
-	used   int32 // of images; cache.mu guards it
+	slots [tableChunkSize]tableSlot
+	used  int32 // slots with an image; cache.mu guards it
+}
+
+// tableSlot is a page's place in the table.
+type tableSlot struct {
+	first atomic.Pointer[Image]
+	// start is where the first image's bytes are, for a lookup to have them brought near while it looks at the image. Nobody
+	// reads through it: it may be another image's for an instant.
+	start atomic.Pointer[byte]
+}
+
+// set makes img, which may be nil, the first, and returns what was.
+func (s *tableSlot) set(img *Image) (before *Image) {
+	var start *byte
+	if img != nil && len(img.data) > 0 {
+		start = &img.data[0]
+	}
+	s.start.Store(start)
+	return s.first.Swap(img)
 }
 
 const (
 	tableChunkSize               = 64
-	tableChunkBytes              = 576     // with the allocator's slack
+	tableChunkBytes              = 1152    // with the allocator's slack
 	tableNear       types.PageID = 1 << 28 // 1 TiB of pages of 4 KiB; the array's top is 32 MiB then
 )
 
-// first returns the first image of a page's chain, or nil.
-func (t *table) first(id types.PageID) *Image {
-	if id >= tableNear {
-		t.farMu.RLock()
-		defer t.farMu.RUnlock()
-		return t.far[id]
-	}
+// nearBytes are brought near of a page that is looked up: its owner's header and the beginning of what is searched.
+const nearBytes = 320
+
+// slot returns a page's place in the array, or nil if it has none.
+func (t *table) slot(id types.PageID) *tableSlot {
 	top := t.top.Load()
 	if top == nil || uint64(id)/tableChunkSize >= uint64(len(*top)) {
 		return nil
@@ -125,7 +151,20 @@ func (t *table) first(id types.PageID) *Image {
 	if chunk == nil {
 		return nil
 	}
-	return chunk.images[id%tableChunkSize].Load()
+	return &chunk.slots[id%tableChunkSize]
+}
+
+// first returns the first image of a page's chain, or nil.
+func (t *table) first(id types.PageID) *Image {
+	if id >= tableNear {
+		t.farMu.RLock()
+		defer t.farMu.RUnlock()
+		return t.far[id]
+	}
+	if s := t.slot(id); s != nil {
+		return s.first.Load()
+	}
+	return nil
 }
 
 // head returns the newest version of a page if it is in memory, else nil.
@@ -136,15 +175,35 @@ func (t *table) head(id types.PageID) *Image {
 	return nil
 }
 
-// find returns the image of a page that a snapshot at s sees, or nil if none in memory is known to be it.
+// find returns the image of a page that a snapshot at s sees, or nil if none in memory is known to be it. The page's first
+// bytes come near while the image is looked at, each of which is somewhere in memory: a get waits for one of them, not both.
 func (t *table) find(id types.PageID, s types.Seq) *Image {
-	for img := t.first(id); img != nil; img = img.prev.Load() {
+	var img *Image
+	if id >= tableNear {
+		img = t.first(id)
+	} else if at := t.slot(id); at != nil {
+		prefetch.From(at.start.Load(), nearBytes)
+		img = at.first.Load()
+	}
+	for ; img != nil; img = img.prev.Load() {
 		if img.validAt(s) {
 			img.touch()
 			return img
 		}
 	}
 	return nil
+}
+
+// hint has what is in memory of a page brought near: its first size bytes, or its image if size is 0.
+func (t *table) hint(id types.PageID, size int) {
+	at := t.slot(id)
+	switch {
+	case at == nil:
+	case size == 0:
+		prefetch.Value(at.first.Load())
+	default:
+		prefetch.From(at.start.Load(), size)
+	}
 }
 
 // setFirst makes img, which may be nil, the first of the chain. The caller holds cache.mu.
@@ -177,7 +236,7 @@ func (t *table) setFirst(id types.PageID, img *Image) {
 		(*top)[n-1].Store(chunk)
 		t.bytes += tableChunkBytes
 	}
-	if chunk.images[id%tableChunkSize].Swap(img) == nil {
+	if chunk.slots[id%tableChunkSize].set(img) == nil {
 		chunk.used++
 	}
 }
@@ -189,7 +248,7 @@ func (t *table) clearFirst(id types.PageID) {
 		return
 	}
 	chunk := (*top)[at].Load()
-	if chunk == nil || chunk.images[id%tableChunkSize].Swap(nil) == nil {
+	if chunk == nil || chunk.slots[id%tableChunkSize].set(nil) == nil {
 		return
 	}
 	if chunk.used--; chunk.used == 0 {

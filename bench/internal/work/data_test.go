@@ -103,3 +103,39 @@ func TestZipf(t *testing.T) {
 		t.Error("of one number another is drawn")
 	}
 }
+
+// Each pair of a scan lies behind the one before, in the scan's direction.
+func TestOrderly(t *testing.T) {
+	w := &World{size: ValueSize}
+	pair := func(first, second byte) (key, value []byte) {
+		key, value = make([]byte, KeySize), make([]byte, ValueSize)
+		key[0], key[KeySize-1] = first, second
+		FillValue(value, key, 1)
+		return key, value
+	}
+	for _, back := range []bool{false, true} {
+		for _, next := range [][2]byte{{4, 9}, {6, 1}, {5, 4}, {5, 6}, {5, 5}} {
+			o := orderly{w: w, back: back}
+			if err := o.visit(pair(5, 5)); err != nil {
+				t.Fatal(err)
+			}
+			at := int(next[0])<<8 | int(next[1])
+			good := back && at < 0x505 || !back && at > 0x505
+			if err := o.visit(pair(next[0], next[1])); (err == nil) != good {
+				t.Errorf("backward %v, %v behind 5, 5: %v", back, next, err)
+			}
+		}
+	}
+}
+
+func BenchmarkCheckValue(b *testing.B) {
+	var key [KeySize]byte
+	value := make([]byte, ValueSize)
+	FillKey(key[:], 1)
+	FillValue(value, key[:], 2)
+	for b.Loop() {
+		if _, err := checkValue(key[:], value, ValueSize); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,7 +1,7 @@
 package work
 
 import (
-	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/pawldb/pawl/bench/internal/engines"
@@ -36,20 +36,23 @@ func scans(w *World, back bool) (Result, error) {
 
 // orderly verifies values and their order.
 type orderly struct {
-	w     *World
-	back  bool
-	count int
-	last  [KeySize]byte
+	w             *World
+	back          bool
+	count         int
+	first, second uint64 // words of the last key
 }
 
 func (o *orderly) visit(key, value []byte) error {
 	if _, err := checkValue(key, value, o.w.size); err != nil {
 		return err
 	}
-	if o.count > 0 && (bytes.Compare(o.last[:], key) >= 0) != o.back {
-		return fmt.Errorf("key %x comes behind %x", key, o.last)
+	first, second := binary.BigEndian.Uint64(key), binary.BigEndian.Uint64(key[8:])
+	above := first > o.first || first == o.first && second > o.second
+	below := first < o.first || first == o.first && second < o.second
+	if o.count > 0 && (o.back && !below || !o.back && !above) {
+		return fmt.Errorf("key %x comes behind %016x%016x", key, o.first, o.second)
 	}
-	copy(o.last[:], key)
+	o.first, o.second = first, second
 	o.count++
 	return nil
 }

@@ -8,9 +8,9 @@ func logs() []Workload {
 	return []Workload{
 		workload("two commits", era(writes(0, 2)...)),
 		workload("relaxed commits and a sync", era(relaxed(puts(0, 0, 2, 20)), relaxed(puts(0, 2, 2, 20)), task(plan.Sync), relaxed(puts(0, 5, 1, 20)))),
-		workload("a checkpoint behind relaxed commits that a cut has torn", before(some),
+		merges(workload("a checkpoint behind relaxed commits that a cut has torn", before(some),
 			killed(era(relaxed(puts(0, 0, 1, 20)), relaxed(puts(0, 9, 1, 70)), relaxed(puts(0, 19, 1, 110)), relaxed(puts(0, 5, 3, 100)), relaxed(puts(0, 22, 3, 100)))),
-			killed(with(era(checkpoint(passive)), func(e *plan.Era) { e.Quiet = true })), era()),
+			killed(with(era(checkpoint(passive)), func(e *plan.Era) { e.Quiet = true })), era())),
 		workload("interval sync", with(clients(relaxed(puts(0, 0, 2, 20)), read(one(plan.Sleep, 0, 0, 120, 0))), func(e *plan.Era) { e.Relaxed = true })),
 		wide(workload("segments switch and the log grows", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 20, inWide)), write(puts(0, 400, 30, inWide))))),
 		wide(workload("segments are used again", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 10, inWide)), checkpoint(complete),
