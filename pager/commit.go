@@ -200,6 +200,10 @@ func (c *Commit) build() {
 	if n := tx.references(); n > 0 {
 		c.frames.GrowReferences(n)
 	}
+	if n := tx.pages.resident; n > len(c.staged.few) {
+		c.frames.GrowFrames(n)
+		c.staged.images = make([]*Image, 0, n)
+	}
 	c.logged, c.changed = c.p.logged[:0], c.p.changed[:0]
 	for id, d := range tx.pages.all() {
 		if !d.freed {

@@ -245,6 +245,12 @@ func (c *Commit) GrowReferences(n int) {
 	c.lists.refs = slices.Grow(c.lists.refs, n*referenceEntrySize)
 }
 
+// GrowFrames makes room for n images or deltas at once, with the record behind them.
+func (c *Commit) GrowFrames(n int) { c.frames = slices.Grow(c.frames, n+recordFrames) }
+
+// recordFrames is how many frames Record stages at the most, but for full ones of references and freed runs.
+const recordFrames = 3
+
 // Freed stages that count page ids from first on are given back.
 func (c *Commit) Freed(first types.PageID, count uint64) {
 	if first == 0 || count == 0 {
@@ -262,7 +268,7 @@ func (c *Commit) Record(payload []byte) {
 	le := binary.LittleEndian
 	refs := c.lists.refs
 	if n := len(refs)/(referencesPerFrame*referenceEntrySize) + len(c.lists.freed)/freedPerFrame; n > 0 {
-		c.frames = slices.Grow(c.frames, n+3)
+		c.frames = slices.Grow(c.frames, n+recordFrames)
 	}
 	for len(refs) > 0 {
 		n := min(referencesPerFrame*referenceEntrySize, len(refs))
