@@ -87,7 +87,7 @@ func (db *DB) config() pager.Config {
 	o := &db.opts
 	return pager.Config{
 		IO: db.io, Path: db.path, PageSize: o.PageSize, CacheSize: o.CacheSize, ReadOnly: o.ReadOnly,
-		MustExist: o.MustExist || o.ReadOnly, FileMode: uint32(o.FileMode & fs.ModePerm), MaxSize: o.MaxSize, Clock: true,
+		MustExist: o.MustExist || o.ReadOnly, FileMode: uint32(o.FileMode & fs.ModePerm), MaxSize: o.MaxSize, Clock: true, ExactAges: o.Debug,
 		MaxHeldBytes: o.MaxHeldBytes,
 		OnRecovery:   func() { db.event(Event{Kind: EventRecoveryBegin}) },
 		OnLetGo:      db.ended.ring,

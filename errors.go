@@ -82,9 +82,9 @@ type OpenTxError struct {
 
 // OpenTx is an open transaction.
 type OpenTx struct {
-	Seq   uint64 // of the commit that it reads
-	Age   time.Duration
-	Stack string // where it was begun, with Options.Debug
+	Seq   uint64        // of the commit that it reads
+	Age   time.Duration // see TxStats
+	Stack string        // where it was begun, with Options.Debug
 }
 
 // Error names the transactions.

@@ -61,7 +61,7 @@ type Stats struct {
 // ReaderStats is an open read transaction.
 type ReaderStats struct {
 	Seq     uint64        // newest commit that it sees
-	Age     time.Duration // since it was begun
+	Age     time.Duration // since it was begun: see TxStats
 	Held    int64         // bytes of file and log that it, and others of the same checkpoint, alone keep from being used again
 	Expired bool          // it was ended for what it held
 }

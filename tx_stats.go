@@ -4,8 +4,10 @@ import "time"
 
 // TxStats are figures of a transaction.
 type TxStats struct {
-	Seq uint64        // newest commit that a read transaction sees, or the number that a write transaction's commit will have
-	Age time.Duration // since it was begun
+	Seq uint64 // newest commit that a read transaction sees, or the number that a write transaction's commit will have
+	// Age is how long it is open. That of a read transaction is told from the first commit behind its beginning, or the first look at
+	// it, by Stats or a Close that waits, if that came first: it does not look at the clock itself, unless Options.Debug is set.
+	Age time.Duration
 
 	// Of a read transaction.
 	Held    int64 // bytes of file and log that it, and others of the same checkpoint, alone keep from being used again

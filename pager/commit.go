@@ -368,6 +368,9 @@ func (c *Commit) queue() error {
 // publish puts the new versions into the table. The caller holds p.mu.
 func (c *Commit) publish() {
 	p := c.p
+	if p.cfg.Clock {
+		p.readers.see(p.now())
+	}
 	p.snapshots = p.readers.live(p.snapshots, &p.published)
 	p.seqs = p.seqs[:0]
 	for _, s := range p.snapshots {

@@ -289,7 +289,7 @@ func TestCopyFileStepsAndAborts(t *testing.T) {
 				r.Close()
 				reads := slices.ContainsFunc(m.Queue(), func(op *io.Op) bool { return op.Name() == "read" && op.Started && op.File != "copy" })
 				held := false
-				w.p.readers.each(func(s *Snapshot, _ int64) { held = held || s.Seq == seq })
+				w.p.readers.each(0, func(s *Snapshot, _ int64) { held = held || s.Seq == seq })
 				if held && !reads {
 					t.Fatalf("%s: a reader is held and no read is under way", label())
 				}

@@ -116,14 +116,22 @@ func (tx *Tx) CanFreeAll(ids []types.PageID) (bad types.PageID, ok bool) {
 }
 
 // EachReader calls visit for every registered reader, transactions included: the commit that it reads, and the IO's clock when
-// it began, if Config.Clock is set.
+// it began, or was first seen (see Config.ExactAges), if Config.Clock is set.
 func (p *Pager) EachReader(visit func(seq types.Seq, opened int64)) {
-	p.readers.each(func(s *Snapshot, opened int64) { visit(s.Seq, opened) })
+	p.readers.each(p.now(), func(s *Snapshot, opened int64) { visit(s.Seq, opened) })
+}
+
+// now returns the IO's clock, which is taken not to be 0, and 0 without Config.Clock.
+func (p *Pager) now() int64 {
+	if !p.cfg.Clock {
+		return 0
+	}
+	return max(p.io.Now(), 1)
 }
 
 // OpenReaders returns how many readers are registered, transactions included.
 func (p *Pager) OpenReaders() int {
 	n := 0
-	p.readers.each(func(*Snapshot, int64) { n++ })
+	p.readers.each(0, func(*Snapshot, int64) { n++ })
 	return n
 }

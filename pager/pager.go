@@ -23,7 +23,8 @@ type Config struct {
 	MaxSize   int64  // bytes of file and log together; 0: no limit. Over it is ErrFull
 
 	FirstSegment, Segment uint32 // bytes of log segments; 0: wal's defaults
-	Clock                 bool   // note when readers start, for reports: a look at the clock each
+	Clock                 bool   // tell ages and durations in reports, by the IO's clock
+	ExactAges             bool   // with Clock: look at it when a reader starts, too. Else its age is told from the first commit behind that, or the first report
 
 	// MaxHeldBytes ends the readers of an older generation, with types.ErrSnapshotExpired, when they alone keep more
 	// bytes of superseded blocks and of the log from being used again; 0: they may keep what they want.

@@ -21,8 +21,8 @@ func (r *Reader) StartNear(p *Pager, near *Near) {
 	r.p = p
 	r.slot, r.snap = p.readers.acquire(&p.published, near.slot)
 	near.slot = r.slot
-	if p.cfg.Clock {
-		r.slot.opened.Store(p.io.Now())
+	if p.cfg.ExactAges {
+		r.slot.opened.Store(p.now())
 	}
 	if p.cfg.MaxHeldBytes > 0 {
 		r.slot.expires.Store(true)

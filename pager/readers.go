@@ -48,7 +48,7 @@ type readerBlock struct {
 // readerSlot is one registered reader. It fills a cache line, so that readers do not slow each other down.
 type readerSlot struct {
 	snapshot atomic.Pointer[Snapshot] // nil: free
-	opened   atomic.Int64             // the IO's clock when the reader started, for reports; set by its owner
+	opened   atomic.Int64             // the IO's clock when the reader started, or was first seen; 0: it was not yet
 	block    *readerBlock
 	reads    atomic.Int32 // operations that may have I/O under way through the snapshot
 	expires  atomic.Bool  // the reader may be ended for what it holds; set by its owner
@@ -181,15 +181,37 @@ func (r *registry) live(dst []*Snapshot, published *atomic.Pointer[Snapshot]) []
 	return slices.Compact(dst)
 }
 
-// each calls visit for every registered reader: its snapshot, and when it started by the IO's clock, 0 if that was not
-// noted. Readers that come or go meanwhile may be missed. A holder with two slots is two readers.
-func (r *registry) each(visit func(snap *Snapshot, opened int64)) {
+// each calls visit for every registered reader: its snapshot, and when it started, or was first seen, by the IO's clock, which
+// says now; 0, if now is. Readers that come or go meanwhile may be missed. A holder with two slots is two readers.
+func (r *registry) each(now int64, visit func(snap *Snapshot, opened int64)) {
 	for b := r.first; b != nil; b = b.next.Load() {
-		for i := range b.slots {
+		for i := range b.high.Load() {
 			slot := &b.slots[i]
 			if snap := slot.snapshot.Load(); snap != nil && snap != gone {
-				visit(snap, slot.opened.Load())
+				visit(snap, slot.seen(now))
 			}
 		}
 	}
+}
+
+// see notes the time for readers that were not seen yet. Looking at the clock is a good part of what a short read costs, so they
+// don't do it themselves.
+func (r *registry) see(now int64) {
+	for b := r.first; b != nil; b = b.next.Load() {
+		for i := range b.high.Load() {
+			if slot := &b.slots[i]; slot.snapshot.Load() != nil {
+				slot.seen(now)
+			}
+		}
+	}
+}
+
+// seen returns when the slot's reader was first seen, which is now at the latest. One that comes meanwhile may get the time of the one
+// before, which has hardly gone.
+func (s *readerSlot) seen(now int64) int64 {
+	if opened := s.opened.Load(); opened != 0 || now == 0 {
+		return opened
+	}
+	s.opened.CompareAndSwap(0, now)
+	return now
 }

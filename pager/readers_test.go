@@ -67,7 +67,7 @@ func TestRegistryLive(t *testing.T) {
 	}
 	seen := 0
 	d.opened.Store(77)
-	r.each(func(s *Snapshot, opened int64) {
+	r.each(0, func(s *Snapshot, opened int64) {
 		seen++
 		if (opened == 77) != (s.Seq == 5) {
 			t.Errorf("seq %d opened at %d", s.Seq, opened)

@@ -365,7 +365,7 @@ func (s *stage) held() string {
 		turn.turn.Release(&k)
 	}
 	readers := 0
-	p.readers.each(func(*Snapshot, int64) { readers++ })
+	p.readers.each(0, func(*Snapshot, int64) { readers++ })
 	if readers > 0 {
 		add("%d registered", readers)
 	}

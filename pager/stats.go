@@ -74,7 +74,7 @@ type CheckpointStats struct {
 type ReaderStats struct {
 	Seq        types.Seq        // newest commit that it sees
 	Generation types.Generation // that it reads through
-	AgeNanos   int64            // since it started; 0 without Config.Clock, and for the pager's own readers
+	AgeNanos   int64            // since it started, see Config.ExactAges; 0 without Config.Clock, and for the pager's own readers
 
 	// What the readers of its generation, this one among them, keep alone: it would be free without them. Both are 0 for
 	// the newest generation.
@@ -167,12 +167,9 @@ func (p *Pager) addReaders(s *Stats) {
 		log     int64
 		readers int
 	}
-	now := int64(0)
-	if p.cfg.Clock {
-		now = p.io.Now()
-	}
+	now := p.now()
 	generations := map[types.Generation]*held{}
-	p.readers.each(func(snap *Snapshot, opened int64) {
+	p.readers.each(now, func(snap *Snapshot, opened int64) {
 		r := ReaderStats{Seq: snap.Seq, Generation: snap.gen.number, Own: snap.n == 0, Expired: snap.expired}
 		if opened != 0 {
 			r.AgeNanos = max(0, now-opened)

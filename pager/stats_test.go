@@ -161,7 +161,6 @@ func TestStatsOfReaders(t *testing.T) {
 	a, b, c := s.Readers[0], s.Readers[1], s.Readers[2]
 	require.Equal(t, []types.Seq{1, 2, 3}, []types.Seq{a.Seq, b.Seq, c.Seq})
 	require.Equal(t, []types.Generation{2, 2, 3}, []types.Generation{a.Generation, b.Generation, c.Generation})
-	require.Equal(t, []int64{500, 0, 0}, []int64{a.AgeNanos, b.AgeNanos, c.AgeNanos})
 	require.Equal(t, []int{2, 2, 1}, []int{a.Sharing, b.Sharing, c.Sharing})
 	require.GreaterOrEqual(t, a.HeldBlocks, uint64(20))
 	require.Equal(t, a.HeldBlocks, b.HeldBlocks)
@@ -252,4 +251,40 @@ func TestStatsReadOnly(t *testing.T) {
 	require.Equal(t, uint64(5), s.Pages)
 	require.Positive(t, s.FileBytes)
 	require.Zero(t, s.LiveBlocks+s.FreeBlocks+s.HeldBlocks)
+}
+
+// Readers don't look at the clock: their age is told from the first commit behind their beginning, or the first look at them. With
+// ExactAges it is what it is.
+func TestAgesOfReaders(t *testing.T) {
+	for _, exact := range []bool{false, true} {
+		w := newPagerWorld(t, io.NewMemory(), bigCache)
+		w.clock, w.exactAges = true, exact
+		require.NoError(t, w.open())
+		require.NoError(t, w.update(false, 20, 0, 0))
+		w.m.Advance(1000)
+		var first, second Reader
+		first.Start(w.p)
+		w.m.Advance(500)
+		require.NoError(t, w.update(false, 0, 5, 0))
+		second.Start(w.p)
+		ages := func() []int64 {
+			w.m.Advance(100)
+			s := w.p.Stats()
+			require.Len(t, s.Readers, 2)
+			require.Equal(t, s.Readers[0].AgeNanos, first.Stats().AgeNanos)
+			return []int64{s.Readers[0].AgeNanos, s.Readers[1].AgeNanos}
+		}
+		if exact {
+			require.Equal(t, []int64{600, 100}, ages())
+			require.Equal(t, []int64{700, 200}, ages())
+		} else {
+			require.Equal(t, []int64{100, 0}, ages(), "since the commit, and since now")
+			require.Equal(t, []int64{200, 100}, ages())
+		}
+		first.Close()
+		second.Close()
+		second.Start(w.p)
+		require.Zero(t, w.p.Stats().Readers[0].AgeNanos, "of another reader, in a place that was used before")
+		second.Close()
+	}
 }

@@ -16,10 +16,9 @@ func (tx *Tx) Stats() TxStats {
 func (r *Reader) Stats() ReaderStats {
 	p, gen := r.p, r.snap.gen
 	s := ReaderStats{Seq: r.snap.Seq, Generation: gen.number, Expired: r.Err() != nil}
-	if p.cfg.Clock {
-		s.AgeNanos = max(0, p.io.Now()-r.slot.opened.Load())
-	}
-	p.readers.each(func(snap *Snapshot, _ int64) {
+	now := p.now()
+	s.AgeNanos = max(0, now-r.slot.seen(now))
+	p.readers.each(0, func(snap *Snapshot, _ int64) {
 		if snap.gen == gen {
 			s.Sharing++
 		}

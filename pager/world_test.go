@@ -31,17 +31,18 @@ type pagerWorld struct {
 	p  *Pager
 	cs int64 // cache size
 
-	models   []testModel // by commit
-	now      testModel   // of the transaction under way
-	mark     uint64
-	acked    types.Seq
-	started  types.Seq
-	info     OpenInfo
-	dead     bool  // closed, or failed for good
-	strict   bool  // no I/O fails: reads must succeed
-	held     int64 // MaxHeldBytes
-	pageSize int   // 0: testPageSize
-	clock    bool  // Config.Clock
+	models    []testModel // by commit
+	now       testModel   // of the transaction under way
+	mark      uint64
+	acked     types.Seq
+	started   types.Seq
+	info      OpenInfo
+	dead      bool  // closed, or failed for good
+	strict    bool  // no I/O fails: reads must succeed
+	held      int64 // MaxHeldBytes
+	pageSize  int   // 0: testPageSize
+	clock     bool  // Config.Clock
+	exactAges bool  // Config.ExactAges
 
 	next    func([]*io.Op) *io.Op // picks what completes next; nil: the oldest
 	between func() bool           // called before each of those; false abandons what waits
@@ -60,7 +61,7 @@ func (w *pagerWorld) config() Config {
 	}
 	return Config{
 		IO: w.m, Path: "db", PageSize: size, CacheSize: w.cs, FileMode: 0o600, FirstSegment: 8192, Segment: 12288,
-		MaxHeldBytes: w.held, Clock: w.clock,
+		MaxHeldBytes: w.held, Clock: w.clock, ExactAges: w.exactAges,
 	}
 }
 
@@ -382,7 +383,7 @@ func (w *pagerWorld) fsck() error {
 // what the log's references and the next checkpoint need.
 func (w *pagerWorld) quiet() {
 	p := w.p
-	p.readers.each(func(s *Snapshot, _ int64) { w.t.Fatalf("a reader of commit %d is left behind", s.Seq) })
+	p.readers.each(0, func(s *Snapshot, _ int64) { w.t.Fatalf("a reader of commit %d is left behind", s.Seq) })
 	for name, turn := range map[string]*types.Turn{"writer": &p.turn, "checkpoint": &p.ckpt, "length": &p.resize, "sync": &p.syncing} {
 		var k types.TurnTicket
 		if turn.Acquire(&k, "test") != nil {
