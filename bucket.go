@@ -147,6 +147,12 @@ func (b *Bucket) put(key, value []byte, over btree.Kinds) (bool, error) {
 	if err := tx.enterWrite(); err != nil {
 		return false, err
 	}
+	if !b.stale() && b.err == nil { // keys in order need no machine
+		if stored, _, done := tx.w.tree.PutHot(b.root, key, value, over); done {
+			tx.exit()
+			return stored, nil
+		}
+	}
 	o := &tx.w.putOp
 	o.start(b, key, value, over)
 	o.state = txOpBucket // entered

@@ -66,3 +66,49 @@ func BenchmarkCommit(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPutInOrder is one key of those that are put in ascending order, 1,000 a transaction in memory.
+func BenchmarkPutInOrder(b *testing.B) {
+	db, err := pawl.OpenMemory(nil)
+	require.NoError(b, err)
+	defer func() { require.NoError(b, db.Close()) }()
+	key, value := make([]byte, 16), make([]byte, 100)
+	b.ReportAllocs()
+	for n := 0; n < b.N; {
+		require.NoError(b, db.Update(func(tx *pawl.Tx) error {
+			for range min(1000, b.N-n) {
+				binary.BigEndian.PutUint64(key, uint64(n))
+				if err := tx.Root().Put(key, value); err != nil {
+					return err
+				}
+				n++
+			}
+			return nil
+		}))
+	}
+}
+
+// A put beside the one before allocates nothing, whether the key was there or not, nor does one that finds its key there and is to
+// leave it alone.
+func TestPutBesideTheLast(t *testing.T) {
+	db, err := pawl.OpenMemory(nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	require.NoError(t, db.Update(func(tx *pawl.Tx) error {
+		key, value, n := make([]byte, 2), []byte("value"), uint16(0)
+		put := func() {
+			n++
+			binary.BigEndian.PutUint16(key, n)
+			require.NoError(t, tx.Root().Put(key, value))
+		}
+		put()
+		require.Zero(t, testing.AllocsPerRun(50, put))
+		require.Zero(t, testing.AllocsPerRun(50, func() { require.NoError(t, tx.Root().Put(key, value)) }))
+		require.Zero(t, testing.AllocsPerRun(50, func() {
+			stored, err := tx.Root().PutIfAbsent(key, value)
+			require.NoError(t, err)
+			require.False(t, stored)
+		}))
+		return nil
+	}))
+}

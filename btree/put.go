@@ -19,6 +19,7 @@ type PutResult struct {
 // Put is a machine that stores an entry under a key. Everything before apply gathers and changes nothing.
 //
 //	start -> room -> find -> large -> old -> share -> ids -> apply
+//	  \-- the leaf that was changed last will do: ended
 //	                  |        |       |       +-- a full leaf: its neighbours, ids for new pages
 //	                  |        |       +-- the extents of a large value that is replaced
 //	                  |        +-- a value that is too long for a leaf
@@ -102,6 +103,13 @@ func (p *Put) Step() (types.IOResult[PutResult], error) {
 		if err := p.w.begin(); err != nil {
 			return types.Fail[PutResult](err)
 		}
+		if p.e.Kind == KindValue {
+			if stored, old, done := p.w.putHot(p.root, p.key, p.e.Value, p.over); done {
+				p.state = putEnded
+				p.w.end()
+				return types.Done(PutResult{Stored: stored, Old: Entry{Kind: old}})
+			}
+		}
 		p.state = putRoom
 		p.room.Start(p.w.tx)
 		p.root = p.w.Source().rootOr(p.root)
@@ -177,10 +185,7 @@ func (p *Put) gather() (pending *io.Completion, err error) {
 // find looks for the leaf, and decides what else is needed.
 func (p *Put) find() (pending *io.Completion, err error) {
 	src := p.w.Source()
-	switch pg, ok := p.w.hot(p.root, p.key); {
-	case p.root == 0:
-	case ok && len(p.path.steps) == 0 && !p.paged() && p.fitsHot(pg):
-	default:
+	if p.root != 0 {
 		if pending, err = p.path.descend(src, p.root, p.key); pending != nil || err != nil {
 			return pending, err
 		}
@@ -221,17 +226,6 @@ func (p *Put) spared() error {
 // paged reports whether the entry has pages of its own: the nodes above the leaf have to tell of it.
 func (p *Put) paged() bool {
 	return p.e.Kind != KindValue || len(p.e.Value) > MaxInline(p.w.tx.Pager().PageSize(), len(p.key))
-}
-
-// fitsHot takes the leaf that was changed last for the path, if the entry surely fits there.
-func (p *Put) fitsHot(pg pager.Page) bool {
-	if node(pg.Data).free() < slotSize+len(p.key)+max(p.e.tailSize(), leafTail) {
-		return false
-	}
-	var index int
-	index, p.path.found = node(pg.Data).search(p.key)
-	p.path.steps = append(p.path.steps, pathStep{page: pg, index: index})
-	return true
 }
 
 // afterOld decides, once it is known what goes into the leaf, whether it needs more pages.
@@ -312,17 +306,7 @@ func (p *Put) apply() PutResult {
 		w.addBelow(&p.path, p.e.Kind)
 	}
 	if p.fits() {
-		spare := w.borrow()
-		n := w.edit(leaf)
-		if p.found {
-			n.replaceEntry(leaf.index, p.key, &p.e, spare)
-		} else {
-			n.insertEntry(leaf.index, p.key, &p.e, spare)
-		}
-		w.giveBack(spare)
-		n.assert()
-		w.changed(p.root, leaf.page.ID)
-		w.hotSlot = leaf.index
+		w.place(p.root, leaf, p.key, &p.e, p.found)
 		return res
 	}
 	b := p.bias()
