@@ -218,7 +218,6 @@ func (f *flush) finishWrite(p io.Proof) {
 	if sync {
 		file.Sync(&f.sync)
 	}
-	l.wakeSatisfied()
 }
 
 // beginSync notes what the sync covers. The caller holds the log's lock, and submits the sync once it has let go of it.
@@ -256,7 +255,6 @@ func (f *flush) finishSync(p io.Proof) {
 		o.Advanced(durable, visible)
 	}
 	l.told()
-	l.wakeSatisfied()
 }
 
 // tell keeps waits where they are while the watermarks move and the observer is told. The caller holds the lock, and is the

@@ -97,16 +97,29 @@ func (w *Wait) Step() (types.IOResult[struct{}], error) {
 			return types.Wait[struct{}](c)
 		}
 		l.mu.Unlock()
-		if c := l.flush.step(); c != nil {
-			return types.Wait[struct{}](c)
-		}
+		c := l.flush.step()
+		// Whoever is to lead on comes first: the disk waits for it. Those that only return to their callers come behind.
 		l.mu.Lock()
-		over, _ := w.satisfied()
-		if !over && !l.flush.active() {
+		over, err := w.satisfied()
+		if over {
+			next := w.leave()
 			l.mu.Unlock()
+			finishWake(next)
+			l.wakeSatisfied()
+			if err != nil {
+				return types.Fail[struct{}](err)
+			}
+			return types.Done(struct{}{})
+		}
+		idle := !l.flush.active()
+		l.mu.Unlock()
+		l.wakeSatisfied()
+		switch {
+		case c != nil:
+			return types.Wait[struct{}](c)
+		case idle:
 			panic(invariant.Failf("wal: nothing is left to flush, and commit %d still waits", w.seq))
 		}
-		l.mu.Unlock()
 	}
 }
 

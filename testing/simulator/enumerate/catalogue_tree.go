@@ -85,7 +85,7 @@ func transactions() []Workload {
 		workload("range deletes in a transaction that spills", era(write(puts(0, 0, 170, ofOwnLeaf), every(5, plan.DeleteRange, 0, 0, 60)))),
 		workload("drop of what a transaction has spilled", era(write(create(1), puts(1, 0, 70, ofOwnLeaf), puts(0, 0, 40, ofOwnLeaf), one(plan.DropBucket, 1, 0, 0, 0)))),
 		workload("sequence of a bucket that is out of the cache", before(write(create(1), create(3), puts(1, 0, 60, 100))), era(write(run(plan.Sequence, 3, 0, 3, 0),
-			puts(0, 0, 60, ofOwnLeaf), one(plan.SetSequence, 3, 0, 0, 9)))),
+			puts(0, 0, 60, ofOwnLeaf), puts(1, 100, 60, ofOwnLeaf), one(plan.SetSequence, 3, 0, 0, 9)))),
 		workload("page ids of a free range", before(write(puts(0, 0, 80, ofOwnLeaf)), write(one(plan.DeleteRange, 0, 5, 70, 0)), checkpoint(truncate)),
 			era(write(puts(0, 500, 30, ofOwnLeaf)))),
 		workload("spill taken back", before(some), era(write(do(plan.Savepoint), puts(0, 0, 70, ofOwnLeaf), do(plan.Undo), puts(0, 3, 1, 30)))),
