@@ -16,7 +16,7 @@ func (db *DB) beginRead(ctx context.Context) (*Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	tx := db.newReadTx()
+	tx := db.newReadTx(ctx)
 	tx.db, tx.ctx, tx.root.tx = db, ctx, tx
 	if db.closing.Load() { // looked at after registering: Close sees one of the two
 		tx.finish()

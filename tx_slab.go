@@ -1,6 +1,7 @@
 package pawl
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/pawldb/pawl/pager"
@@ -20,8 +21,14 @@ type txSlab struct {
 	near pager.Near // where the transactions before registered
 }
 
-// newReadTx returns a read transaction of the newest snapshot.
-func (db *DB) newReadTx() *Tx {
+// newReadTx returns a read transaction of the newest snapshot. One with a context of its own lies alone: in a slab the context, and
+// all that it carries, would stay for as long as any transaction of that.
+func (db *DB) newReadTx(ctx context.Context) *Tx {
+	if ctx != context.Background() {
+		tx := new(Tx)
+		tx.reader.Start(db.p)
+		return tx
+	}
 	slab, _ := db.slabs.Get().(*txSlab)
 	if slab == nil {
 		slab = new(txSlab)

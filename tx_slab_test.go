@@ -2,10 +2,14 @@ package pawl
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -134,4 +138,21 @@ func TestViewAllocations(t *testing.T) {
 			require.LessOrEqual(t, n, 2*runs/txSlabSize+8.0, "a collection takes slabs that are not used up")
 		}
 	}
+}
+
+// What a context carries is let go with its transaction, however many others are begun beside that and held.
+func TestContextIsLetGo(t *testing.T) {
+	db := memory(t, nil)
+	held, err := db.Begin(false)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, held.Rollback()) }()
+	var gone atomic.Bool
+	func() {
+		carried := new([1 << 16]byte)
+		runtime.AddCleanup(carried, func(int) { gone.Store(true) }, 0)
+		ctx := context.WithValue(context.Background(), carried, carried)
+		require.NoError(t, db.ViewContext(ctx, func(*Tx) error { return nil }))
+	}()
+	require.NoError(t, db.View(func(*Tx) error { return nil }))
+	require.Eventually(t, func() bool { runtime.GC(); return gone.Load() }, 10*time.Second, time.Millisecond)
 }
