@@ -24,11 +24,6 @@ func (f fences) hold(key []byte) bool {
 	return bytes.Compare(f.low, key) <= 0 && (!f.bounded || bytes.Compare(key, f.high) < 0)
 }
 
-// equal reports whether both have the same bounds.
-func (f fences) equal(g fences) bool {
-	return f.bounded == g.bounded && bytes.Equal(f.low, g.low) && bytes.Equal(f.high, g.high)
-}
-
 // commonPrefix returns how many bytes a and b share at the start.
 func commonPrefix(a, b []byte) int {
 	n := min(len(a), len(b))
