@@ -241,7 +241,7 @@ func forgeries() []forgery {
 			return []types.PageID{id}
 		}},
 	}
-	for _, bad := range []types.PageID{1 << 47, 1<<48 - 1, 1 << 48, 1 << 63, 90, 5000, 11, 12, 13, 14} {
+	for _, bad := range []types.PageID{1 << 47, 1<<48 - 1, 1 << 48, 1 << 61, 90, 5000, 11, 12, 13, 14} {
 		list = append(list, forgery{fmt.Sprintf("page %d as everything", bad), func(f *forger) []types.PageID {
 			if bad == 5000 {
 				f.tx.Globals().NextPage = 100_000
