@@ -23,7 +23,7 @@ type Drop struct {
 
 	state dropState
 	save  int
-	todo  []dropItem
+	stack []dropItem
 	room  pager.MakeRoom
 	load  load
 	old   extents
@@ -49,9 +49,9 @@ const (
 
 // Start readies the machine to free the tree at root. What leads to it is not touched. Root 0 is an empty tree.
 func (d *Drop) Start(w *Writer, root types.PageID) {
-	*d = Drop{w: w, todo: d.todo[:0], plain: d.plain[:0]}
+	*d = Drop{w: w, stack: d.stack[:0], plain: d.plain[:0]}
 	if root != 0 {
-		d.todo = append(d.todo, dropItem{id: root, level: -1})
+		d.stack = append(d.stack, dropItem{id: root, level: -1})
 	}
 }
 
@@ -90,7 +90,7 @@ func (d *Drop) Step() (types.IOResult[struct{}], error) {
 
 // next begins a round.
 func (d *Drop) next() {
-	if len(d.todo) == 0 {
+	if len(d.stack) == 0 {
 		d.state = dropEnded
 		return
 	}
@@ -100,7 +100,7 @@ func (d *Drop) next() {
 
 // round does one state's work.
 func (d *Drop) round() (pending *io.Completion, err error) {
-	src, top := d.w.Source(), d.todo[len(d.todo)-1]
+	src, top := d.w.Source(), d.stack[len(d.stack)-1]
 	switch d.state {
 	case dropRoom:
 		if pending, err = stepOf(d.room.Step()); pending != nil || err != nil {
@@ -120,7 +120,7 @@ func (d *Drop) round() (pending *io.Completion, err error) {
 		if n := node(pg.Data); top.level >= 0 && n.level() != top.level {
 			return nil, src.corrupt(pg.ID, fmt.Sprintf("level %d, %d expected", n.level(), top.level))
 		}
-		d.todo = d.todo[:len(d.todo)-1]
+		d.stack = d.stack[:len(d.stack)-1]
 		d.push(node(pg.Data))
 		d.plain = append(d.plain, pg.ID)
 		if err := d.freePlain(src); err != nil {
@@ -132,7 +132,7 @@ func (d *Drop) round() (pending *io.Completion, err error) {
 		if pending, err = d.old.step(src); pending != nil || err != nil {
 			return pending, err
 		}
-		d.todo = d.todo[:len(d.todo)-1]
+		d.stack = d.stack[:len(d.stack)-1]
 		d.old.free(d.w)
 		d.next()
 
@@ -151,9 +151,9 @@ func (d *Drop) push(n node) {
 		}
 		switch e := n.entry(i); e.Kind {
 		case KindLarge:
-			d.todo = append(d.todo, dropItem{entry: e})
+			d.stack = append(d.stack, dropItem{entry: e})
 		case KindBucket:
-			d.todo = append(d.todo, dropItem{id: e.Bucket.Root, level: -1})
+			d.stack = append(d.stack, dropItem{id: e.Bucket.Root, level: -1})
 		}
 	}
 }
@@ -164,7 +164,7 @@ func (d *Drop) pushNode(id types.PageID, level int, below Kinds) {
 		d.plain = append(d.plain, id)
 		return
 	}
-	d.todo = append(d.todo, dropItem{id: id, level: level})
+	d.stack = append(d.stack, dropItem{id: id, level: level})
 }
 
 // freePlain frees the leaves that lead to nothing more.

@@ -136,17 +136,21 @@ func (b *readerBlock) claim(snap *Snapshot) *readerSlot {
 	return nil
 }
 
-// claim puts snap into the slot if that is free.
+// claim puts snap into the slot if that is free. Whoever had it may have been seen on its way out: that time goes here, not at the
+// release, behind which it could still be noted.
 func (s *readerSlot) claim(snap *Snapshot) bool {
-	return s.snapshot.Load() == nil && s.snapshot.CompareAndSwap(nil, snap)
+	if s.snapshot.Load() != nil || !s.snapshot.CompareAndSwap(nil, snap) {
+		return false
+	}
+	if s.opened.Load() != 0 {
+		s.opened.Store(0)
+	}
+	return true
 }
 
 // release gives a slot back. A slot is released once.
 func (r *registry) release(slot *readerSlot) {
 	b := slot.block // a neighbour's fields are not touched once the slot is free
-	if slot.opened.Load() != 0 {
-		slot.opened.Store(0)
-	}
 	if slot.expires.Load() {
 		slot.expires.Store(false)
 	}

@@ -79,7 +79,8 @@ func TestRegistryLive(t *testing.T) {
 	r.release(d)
 	r.release(e)
 	expect("3.4")
-	if f, _ := r.acquire(published, nil); f.opened.Load() != 0 {
+	e.seen(78) // by a report that came upon it on its way out
+	if f, _ := r.acquire(published, e); f != e || f.opened.Load() != 0 {
 		t.Error("a new reader has the old one's time")
 	}
 }
