@@ -119,6 +119,8 @@ func (n node) compact(spare []byte) {
 // item has the key that the low fence is.
 type item struct {
 	key, tail []byte
+	of        node // a leaf that has the cell, and
+	at        int  // where it begins there
 }
 
 // pagedItems returns what items of a node of that level lead to that has pages of its own; see node.paged.
@@ -138,13 +140,14 @@ func pagedItems(level int, items []item) Kinds {
 // appendItems appends the node's items. Keys are slices of n, or of arena, which is returned longer.
 func (n node) appendItems(dst []item, arena []byte) ([]item, []byte) {
 	for i := range n.count() {
-		key := n.stored(i)
+		key, of, at := n.stored(i), n, n.cellOff(i)
 		if !n.leaf() {
+			of, at = nil, 0
 			from := len(arena)
 			arena = n.appendKey(arena, i)
 			key = arena[from:len(arena):len(arena)]
 		}
-		dst = append(dst, item{key: key, tail: n.tail(i)})
+		dst = append(dst, item{key: key, tail: n.tail(i), of: of, at: at})
 	}
 	return dst, arena
 }

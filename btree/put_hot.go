@@ -45,6 +45,7 @@ func (w *Writer) putHot(root types.PageID, key, value []byte, over Kinds) (store
 // place puts an entry that fits into a leaf at the step's slot: in place of the one that is found there, or in front of it.
 func (w *Writer) place(root types.PageID, leaf *pathStep, key []byte, e *Entry, found bool) {
 	spare := w.borrow()
+	first, was := leaf.page.Image != nil, leaf.node()
 	n := w.edit(leaf)
 	if found {
 		n.replaceEntry(leaf.index, key, e, spare)
@@ -53,6 +54,13 @@ func (w *Writer) place(root types.PageID, leaf *pathStep, key []byte, e *Entry, 
 	}
 	w.giveBack(spare)
 	n.assert()
+	switch {
+	case !first: // it has changed more than that
+	case found && n.cellSize(leaf.index) == was.cellSize(leaf.index):
+		w.replaced(leaf, leaf.index)
+	case !found && n.gapEnd() == was.gapEnd()-n.cellSize(leaf.index): // else cells were moved together
+		w.inserted(leaf, leaf.index)
+	}
 	w.changed(root, leaf.page.ID)
 	w.hotSlot = leaf.index
 }

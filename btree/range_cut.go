@@ -102,7 +102,7 @@ func (c *rangeCut) apply(d *DeleteRange, gone *Drop) {
 			}
 			w.mem.items = slices.Delete(w.mem.items, from, to)
 		}
-		build(w.edit(step), n.level(), f, w.mem.items)
+		w.rebuild(step, n.level(), f, w.mem.items)
 		free()
 	}
 	w.restructured()

@@ -197,7 +197,7 @@ func (r *rebalance) applyLevel(lp *levelPlan, depth int) {
 		if lp.act == actMergeLeft {
 			at--
 		}
-		build(w.edit(left), level, f, items)
+		w.rebuild(left, level, f, items)
 		w.tx.Free(right.page.ID)
 		w.setBelow(parent, at, pagedItems(level, items))
 		return
@@ -215,11 +215,15 @@ func (r *rebalance) removeSlots(lp *levelPlan, here *pathStep) {
 	if len(lp.removed) == 0 {
 		return
 	}
+	first, was := here.page.Image != nil, here.node()
 	n := r.w.edit(here)
 	for j := len(lp.removed) - 1; j >= 0; j-- {
 		n.remove(lp.removed[j])
 	}
 	n.assert()
+	if i := lp.removed[0]; first && len(lp.removed) == 1 && n.leaf() && n.count() > 0 {
+		r.w.removed(here, i, was.cellOff(i), was.cellSize(i))
+	}
 }
 
 // collapse gives the root its only child's contents, as often as it has just one, if the plan went up to the root.
@@ -231,7 +235,7 @@ func (r *rebalance) collapse(top int) {
 		child, _, _ := below.pair(&r.path.steps[depth], below.act)
 		cn, free := w.stable(child)
 		w.mem.items, w.mem.arena = cn.appendItems(w.mem.items[:0], w.mem.arena[:0])
-		build(w.edit(root), cn.level(), fences{}, w.mem.items)
+		w.rebuild(root, cn.level(), fences{}, w.mem.items)
 		w.tx.Free(child.page.ID)
 		free()
 	}

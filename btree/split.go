@@ -133,7 +133,7 @@ func (w *Writer) splitInsert(p *path, depth, at int, it item, b bias) {
 	build(buf, level, right, items[cut:])
 	leftPaged, rightPaged := pagedItems(level, items[:cut]), pagedItems(level, items[cut:])
 	if depth > 0 {
-		build(w.edit(step), level, left, items[:cut])
+		w.rebuild(step, level, left, items[:cut])
 		w.setBelow(&p.steps[depth-1], p.steps[depth-1].index, leftPaged)
 		w.insertChild(p, depth-1, separator, packChild(rightID, rightPaged))
 		return
@@ -143,7 +143,7 @@ func (w *Writer) splitInsert(p *path, depth, at int, it item, b bias) {
 	var tails [2][interiorTail]byte
 	binary.LittleEndian.PutUint64(tails[0][:], packChild(leftID, leftPaged))
 	binary.LittleEndian.PutUint64(tails[1][:], packChild(rightID, rightPaged))
-	build(w.edit(step), level+1, fences{}, []item{{tail: tails[0][:]}, {key: separator, tail: tails[1][:]}})
+	w.rebuild(step, level+1, fences{}, []item{{tail: tails[0][:]}, {key: separator, tail: tails[1][:]}})
 }
 
 // setBelow changes what an interior node says may lie below a child, if it says something else.
@@ -212,8 +212,8 @@ func (w *Writer) redistribute(p *path, depth, at int, left, right *pathStep, f f
 		return false
 	}
 	lf, rf := f.sides(separator)
-	build(w.edit(left), level, lf, items[:cut])
-	build(w.edit(right), level, rf, items[cut:])
+	w.rebuild(left, level, lf, items[:cut])
+	w.rebuild(right, level, rf, items[cut:])
 	spare := w.borrow()
 	w.edit(parent).replaceSeparator(at, separator, spare)
 	w.giveBack(spare)

@@ -41,6 +41,8 @@ type Memory struct {
 	items []item
 	arena []byte
 	sep   []byte
+
+	changes []pager.Change // that are being recorded
 }
 
 // keptArena is how many bytes of items a writer leaves to the next one.

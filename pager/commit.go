@@ -219,7 +219,7 @@ func (c *Commit) build() {
 			img.checked.Store(d.known)
 			c.staged.images = append(c.staged.images, img)
 			c.logged = append(c.logged, id)
-			c.stage(img, d.base)
+			c.stage(img, d)
 		}
 	}
 	for first, count := range tx.pages.gone.runs() {
@@ -238,21 +238,33 @@ const keptIDs = 64 << 10
 // deltaPart is the part of what a transaction's pages may take that its deltas may take as well, until they are written.
 const deltaPart = 8
 
-// stage logs a page's new version: what has changed since base, if that is there and it is worth it, else the whole image.
-func (c *Commit) stage(img, base *Image) {
-	p := c.p
+// stage logs a page's new version: what has changed since its base, if that is there and it is worth it, else the whole image.
+func (c *Commit) stage(img *Image, d *dirtyPage) {
+	p, base := c.p, d.base
 	start, end := pageGap(img.data)
 	if base != nil && c.frames.DeltaBytes() < p.dirtyMax()/deltaPart {
 		count, bytes := p.log.Deltas(img.id)
 		limit := min((len(img.data)-(end-start))/4*3, len(img.data)-bytes)
 		if count < wal.DeltasMax {
-			if parts, ok := p.differ.Diff(base.data, img.data, limit); ok {
+			if parts, ok := c.changes(img, d, limit); ok {
 				c.frames.Delta(img.id, base.version, parts, base.Sum(), img.Sum())
 				return
 			}
 		}
 	}
 	c.frames.Full(img.id, img.data, start, end)
+}
+
+// changes returns the parts of a delta, which come to at most limit bytes in the log, and whether there are such.
+func (c *Commit) changes(img *Image, d *dirtyPage, limit int) (parts []byte, ok bool) {
+	if d.parts == nil {
+		return c.p.differ.Diff(d.base.data, img.data, limit)
+	}
+	if invariant.Enabled && !wal.Makes(d.parts, d.base.data, img.data) {
+		panic(invariant.Failf("pager: what was recorded of page %d is not what has changed", img.id))
+	}
+	img.sum.Store(d.sum)
+	return d.parts, wal.DeltaSize(d.parts) <= limit
 }
 
 // shrinks reports whether the transaction gives back at least as many pages as it takes, adds nothing, and is small: it may use

@@ -15,7 +15,8 @@ type dirtyPage struct {
 	data  []byte    // nil while it is only on disk
 	base  *Image    // the version that data was made of, for a delta; nil: there is none, or it was let go
 	run   types.Run // blocks that hold it; Count 0: none
-	sum   uint64    // XXH64 of the run
+	parts []byte    // of a delta that makes data out of base, from Tx.Record; nil: to be looked for
+	sum   uint64    // XXH64 of the run, or with parts, of data
 	epoch int       // of the savepoint that it was made under
 	fresh bool      // its id was free before this transaction
 	freed bool

@@ -33,6 +33,7 @@ import (
 // valid when the checksum is right, its id is the one that was asked for, and its version is not above the snapshot's.
 const (
 	pageKindOff     = 0
+	pageOwnOff      = 2
 	pageGapStartOff = 4
 	pageGapEndOff   = 8
 	pageIDOff       = 16

@@ -94,6 +94,7 @@ type Pager struct {
 	spareSet     dirtySet       // an empty one, for the next transaction; guarded likewise
 	indexHeld    int64          // bytes of the log's index that the cache's budget pays for
 	differ       wal.Differ     // of commit, which the writer's turn guards
+	recorded     recorded       // likewise
 	figures      figures
 	writing      atomic.Bool      // somebody has the writer's turn, for Stats, as are
 	dirty        atomic.Int64     // bytes in memory of the transaction's pages, and

@@ -169,6 +169,7 @@ func (tx *Tx) Edit(pg Page) []byte {
 		tx.loaded -= int64(len(d.data))
 		tx.bytes += int64(len(d.data))
 	}
+	d.parts = nil
 	tx.pages.use(d)
 	return d.data
 }
@@ -195,7 +196,7 @@ func (tx *Tx) packs(d *dirtyPage) bool { return len(tx.saves) == 0 || d.epoch < 
 
 // inMemory returns the bytes of the pages that are in memory, and of what they were made of.
 func (tx *Tx) inMemory() int64 {
-	return tx.bytes + tx.loaded + int64(tx.pages.based+tx.bases)*int64(tx.p.pageSize)
+	return tx.bytes + tx.loaded + tx.p.recorded.bytes + int64(tx.pages.based+tx.bases)*int64(tx.p.pageSize)
 }
 
 // letGoBases forgets what pages were made of, to have more memory for them: a commit logs them whole then.
@@ -421,6 +422,7 @@ func (tx *Tx) returnIDs(used func(types.PageID) bool) {
 // end gives back the turn and the registration.
 func (tx *Tx) end() {
 	tx.over, tx.pages, tx.undo, tx.spare, tx.reuse = true, dirtySet{}, nil, nil, nil
+	tx.p.recorded.reset()
 	tx.p.cache.hold(-tx.held)
 	tx.p.readers.release(tx.slot)
 	tx.p.dirty.Store(0)

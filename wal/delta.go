@@ -20,41 +20,11 @@ const (
 	maxDeltaPage = 64 << 10
 )
 
-// The parts of a delta say, in the order of the page's bytes, what of it is not what the base has in the same place. Numbers
-// are uvarints of encoding/binary, of three bytes at the most.
-//
-//	skip    bytes since the end of the part before, or the page's start, that are as in the base
-//	length  of the part, at least 1, times 4, plus its kind
-//	        kind 0, literal: so many bytes follow
-//	        kind 1, move:    from follows: where the base has the part's bytes
-//	        kind 2, zero:    the part is zero
-//
-// A part ends within the page, and what a move takes lies within the base. Moves may take the same bytes several times, and
-// bytes that other parts change: they mean the base as it was.
-const (
-	partLiteral partKind = 0
-	partMove    partKind = 1
-	partZero    partKind = 2
-
-	partKindBits = 2
-)
-
-type partKind uint8
-
-// deltaPart is a decoded part.
-type deltaPart struct {
-	kind    partKind
-	at      int // in the page
-	length  int
-	literal []byte // of a literal part
-	from    int    // of a move
-}
-
 // DeltasMax is how many deltas may follow one another: then comes a full frame, so that a version is rebuilt of so many
 // frames and one image at the most. The reads of all of them are under way at once. With 8, a random load logs a fourth more.
 const DeltasMax = 16
 
-// Delta stages what a Differ has found to have changed from a page's version before, whose image has the XXH64 baseSum, to one that
+// Delta stages what has changed, as a Differ has found it or Parts has it, from a page's version before, whose image has the XXH64 baseSum, to one that
 // has sum. It copies parts.
 func (c *Commit) Delta(page types.PageID, before types.Seq, parts []byte, baseSum, sum uint64) {
 	if page == 0 || before >= c.seq {
@@ -78,48 +48,16 @@ func (c *Commit) Delta(page types.PageID, before types.Seq, parts []byte, baseSu
 	c.deltaBytes += n
 }
 
+// DeltaSize returns what a delta with those parts takes in the log at the most.
+func DeltaSize(parts []byte) int {
+	return frameHeaderSize + deltaHeaderSize + len(parts) + frameAlign - 1
+}
+
 // deltaChunk is the most memory that is taken at a time for payloads.
 const deltaChunk = 64 << 10
 
 // DeltaBytes returns the memory that the payloads of deltas take.
 func (c *Commit) DeltaBytes() int64 { return int64(c.deltaBytes) }
-
-// nextPart decodes the part that b begins with, behind one that ended at end in a page of pageSize. It returns what is behind it.
-// ok is false if there is no sound part.
-func nextPart(b []byte, end, pageSize int) (p deltaPart, rest []byte, ok bool) {
-	number := func() int {
-		v, n := binary.Uvarint(b)
-		if n <= 0 || n > 3 {
-			return -1
-		}
-		b = b[n:]
-		return int(v)
-	}
-	skip := number()
-	what := number()
-	if skip < 0 || what < 0 {
-		return p, nil, false
-	}
-	p = deltaPart{kind: partKind(what & (1<<partKindBits - 1)), at: end + skip, length: what >> partKindBits}
-	if p.length == 0 || p.at+p.length > pageSize {
-		return p, nil, false
-	}
-	switch p.kind {
-	case partLiteral:
-		if p.length > len(b) {
-			return p, nil, false
-		}
-		p.literal, b = b[:p.length], b[p.length:]
-	case partMove:
-		if p.from = number(); p.from < 0 || p.from+p.length > pageSize {
-			return p, nil, false
-		}
-	case partZero:
-	default:
-		return p, nil, false
-	}
-	return p, b, true
-}
 
 // deltaProblem returns what is wrong with the payload of a delta frame, whatever its base is, or "".
 func deltaProblem(b []byte, version types.Seq, pageSize int) string {
@@ -158,19 +96,7 @@ func (l *Log) Apply(e Entry, raw, base, image []byte, before types.Seq, baseSum 
 			e.Version, want, before, baseSum))
 	}
 	copy(image, base)
-	end := 0
-	for b := body[deltaHeaderSize:]; len(b) > 0; {
-		p, rest, _ := nextPart(b, end, len(base))
-		end, b = p.at+p.length, rest
-		switch part := image[p.at:end]; p.kind {
-		case partLiteral:
-			copy(part, p.literal)
-		case partMove:
-			copy(part, base[p.from:])
-		case partZero:
-			clear(part)
-		}
-	}
+	applyParts(image, base, body[deltaHeaderSize:])
 	sum = xxhash.Sum64(image)
 	if want := le.Uint64(body[deltaSumOff:]); sum != want {
 		return 0, l.damaged(e, fmt.Sprintf("delta of version %d makes checksum %016x, %016x expected", e.Version, sum, want))

@@ -37,10 +37,8 @@ const (
 // cells were moved together, it looks everywhere in the base. It keeps its memory from one use to the next.
 type Differ struct {
 	base, image []byte
-	changes     []byte
-	limit       int // of changes, in bytes
-	parts       int
-	end         int // of the part before, in the image
+	parts       Parts
+	limit       int // of parts, in bytes
 	shift       int // by which the move before went up
 
 	search bool     // places is filled
@@ -54,7 +52,7 @@ func (d *Differ) Diff(base, image []byte, limit int) (parts []byte, ok bool) {
 	if len(base) != len(image) || len(base) > maxDeltaPage {
 		panic(invariant.Failf("wal: delta of %d bytes to %d", len(base), len(image)))
 	}
-	limit -= frameHeaderSize + deltaHeaderSize + frameAlign - 1
+	limit -= DeltaSize(nil)
 	d.base, d.image, d.search = base, image, false
 	ok = d.scan(min(limit, searchFrom))
 	if !ok && limit > 0 {
@@ -62,13 +60,14 @@ func (d *Differ) Diff(base, image []byte, limit int) (parts []byte, ok bool) {
 		ok = d.scan(limit)
 	}
 	d.base, d.image = nil, nil
-	return d.changes, ok && len(d.changes) > 0
+	return d.parts.Bytes(), ok && d.parts.count > 0
 }
 
 // scan collects the changes. It reports false, having given up, if they take more than limit bytes.
 func (d *Differ) scan(limit int) bool {
-	d.changes, d.limit, d.parts, d.end, d.shift = d.changes[:0], limit, 0, 0, 0
-	for at := 0; len(d.changes) <= limit && (d.search || d.parts <= searchParts); {
+	d.parts.Reset()
+	d.limit, d.shift = limit, 0
+	for at := 0; len(d.parts.b) <= limit && (d.search || d.parts.count <= searchParts); {
 		at += same(d.base[at:], d.image[at:])
 		if at == len(d.image) {
 			return true
@@ -87,7 +86,7 @@ func (d *Differ) difference(at int) int {
 	}
 	le := binary.LittleEndian
 	base, image := d.base, d.image
-	last := min(len(image)-word, at+d.limit-len(d.changes)) // a longer literal is too long
+	last := min(len(image)-word, at+d.limit-len(d.parts.b)) // a longer literal is too long
 	q := at
 	for q <= last {
 		v := le.Uint64(image[q:])
@@ -104,12 +103,12 @@ func (d *Differ) difference(at int) int {
 				q--
 			}
 			d.literal(at, q)
-			d.part(partZero, q, end-q)
+			d.parts.Zero(q, end-q)
 			return end
 		case d.search:
 			if from, to, n := d.find(v, at, q); n > 0 {
 				d.literal(at, to)
-				d.move(from, to, n)
+				d.parts.Move(to, n, from)
 				return to + n
 			}
 			q += 1 + (q-at)/skipFrom
@@ -154,7 +153,7 @@ func (d *Differ) shifted(at int) int {
 		}
 		n := same(base[from:], image[to:])
 		d.literal(at, to)
-		d.move(from, to, n)
+		d.parts.Move(to, n, from)
 		d.shift = to - from
 		return to + n
 	}
@@ -196,28 +195,6 @@ func (d *Differ) find(v uint64, at, q int) (from, to, n int) {
 	return from, to, n
 }
 
-// part begins a part of n bytes at to.
-func (d *Differ) part(kind partKind, to, n int) {
-	d.parts++
-	d.changes = binary.AppendUvarint(d.changes, uint64(to-d.end))
-	d.changes = binary.AppendUvarint(d.changes, uint64(n)<<partKindBits|uint64(kind))
-	d.end = to + n
-}
-
-// literal adds a part with the image's bytes from from to end, if there are any.
-func (d *Differ) literal(from, end int) {
-	if from < end {
-		d.part(partLiteral, from, end-from)
-		d.changes = append(d.changes, d.image[from:end]...)
-	}
-}
-
-// move adds a part for n bytes that the base has at from and the image at to.
-func (d *Differ) move(from, to, n int) {
-	d.part(partMove, to, n)
-	d.changes = binary.AppendUvarint(d.changes, uint64(from))
-}
-
 // same returns how many bytes a and b begin with that are the same.
 func same(a, b []byte) int {
 	const stride = 256 // as many at once as pay for the call
@@ -250,3 +227,6 @@ func zeroRun(b []byte) int {
 	}
 	return n
 }
+
+// literal adds a part with the image's bytes from from to end.
+func (d *Differ) literal(from, end int) { d.parts.Literal(from, d.image[from:end]) }
