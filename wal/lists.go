@@ -33,6 +33,11 @@ const (
 	bulkMax = 64
 )
 
+// reset makes b that of commit seq, which has said nothing yet. It keeps the memory.
+func (b *lists) reset(seq types.Seq) {
+	*b = lists{seq: seq, refs: b.refs[:0], freed: b.freed[:0]}
+}
+
 // bulk reports whether the lists can be kept as they are.
 func (b *lists) bulk() bool { return b.count >= bulkMin && !b.unsorted }
 

@@ -27,9 +27,9 @@ type groupParser struct {
 
 	entries []indexEntry // of whole commits, and images and deltas of an open one
 	bulks   []*lists     // of whole commits
-	lists   *lists       // of the open commit
+	lists   lists        // of the open commit
 	spans   []seqSpan    // which commits each piece's segment holds
-	record  []byte       // of the last commit record
+	record  []byte       // of the last commit record, where it lies in a piece; nil: there was none
 }
 
 // seqSpan says that the segment at place holds frames of commits min to max.
@@ -43,13 +43,14 @@ func (p *groupParser) start(h groupHeader, raw []byte) {
 	p.header, p.left, p.next, p.commits = h, h.length, h.first, 0
 	p.problem, p.open, p.freed = "", false, 0
 	p.entries, p.bulks, p.spans, p.record = p.entries[:0], nil, p.spans[:0], nil
-	p.lists = &lists{seq: h.first}
+	p.lists.reset(h.first)
 	p.digest.Reset()
 	_, _ = p.digest.Write(raw[:groupChainOff])
 	_, _ = p.digest.Write(raw[groupPlacesOff:groupChecksumOff])
 }
 
-// piece takes the next bytes of the group, which lie at pos in the segment at place. The first piece includes the header.
+// piece takes the next bytes of the group, which lie at pos in the segment at place. The first piece includes the header. b stays as
+// it is until the parser is done with the group, and its owner with the record.
 func (p *groupParser) piece(pos Position, place int, b []byte) {
 	first := p.left == p.header.length
 	p.left -= int64(len(b))
@@ -161,16 +162,17 @@ func (p *groupParser) payload(pos Position, h frameHeader, b []byte) {
 			p.fail(pos.Offset, "commit record out of range")
 			return
 		}
-		p.record = append([]byte{}, b...) // not nil, however short it is
+		p.record = b
 		p.open = false
 		p.commits++
 		p.next++
 		if p.lists.bulk() {
-			p.bulks = append(p.bulks, p.lists)
-		} else {
+			kept := p.lists
+			p.bulks, p.lists = append(p.bulks, &kept), lists{}
+		} else if p.lists.count > 0 {
 			p.lists.each(func(e indexEntry) { p.entries = append(p.entries, e) })
 		}
-		p.lists = &lists{seq: p.next}
+		p.lists.reset(p.next)
 	default:
 		p.fail(pos.Offset, "unknown kind of frame")
 	}

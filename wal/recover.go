@@ -66,11 +66,13 @@ type Recover struct {
 	reads   []io.Completion
 	bufs    []byte // of the header blocks' first bytes
 	asked   int    // headers asked for
+	linking []int  // places of valid headers, by the segment that they go on from, then by place
 
-	then   recoverState // behind load
-	want   int          // place to load
-	loaded int          // place whose bytes are in buf; -1: none
-	buf    []byte
+	then     recoverState // behind load
+	want     int          // place to load
+	segments segmentReads
+	loaded   *segmentBuffer // that needs was last true of; nil: none
+	buf      []byte         // its bytes
 
 	// The chain: place and offset of P, its value, the last commit accepted.
 	place    int
@@ -84,9 +86,10 @@ type Recover struct {
 	header   groupHeader
 	from     end // where the group being read starts
 	result   Recovery
-	spans    []seqSpan
-	durable  types.Seq // proven
-	unproven []rawBlocks
+	spans    []seqSpan   // a segment's in one
+	durable  types.Seq   // proven
+	next     []int       // of linking: those that go on from the segment at place
+	unproven []rawBlocks // in the order of the chain
 	pending  []rawBlocks // of the group being read
 	ahead    int         // next place to look ahead in
 	limits   uint64
@@ -100,10 +103,12 @@ type foundHeader struct {
 	raw      [segHeaderSize]byte
 }
 
-// rawBlocks are log blocks as they were read and checked, for writing them again.
+// rawBlocks are log blocks as they were read and checked, for writing them again: where they lie in the segment's buffer, or a header
+// block.
 type rawBlocks struct {
 	needed types.Seq // they are proven once this commit is known durable
-	offset int64
+	place  int       // of the segment
+	offset int64     // in the file
 	bytes  []byte
 }
 
@@ -115,7 +120,7 @@ const headersAtOnce = 64
 func (m *Recover) Start(l *Log, start Start, write uint64, covered types.Seq, pages uint64, readOnly bool) {
 	*m = Recover{
 		log: l, start: start, write: write, covered: covered, readOnly: readOnly, limits: pages,
-		loaded: -1, last: covered, durable: covered, places: start.Places,
+		last: covered, durable: covered, places: start.Places,
 	}
 }
 
@@ -281,8 +286,10 @@ func (m *Recover) findStart() error {
 			return m.outdated(l.geo.start(place), h.h.metaWrite)
 		}
 	}
+	m.sortLinks()
 	f.followed = true
-	m.place, m.offset, m.chain = int(m.start.Place), m.start.Offset, m.start.Chain
+	m.stand(int(m.start.Place))
+	m.offset, m.chain = m.start.Offset, m.start.Chain
 	m.state = recoverFollow
 	return nil
 }
@@ -292,51 +299,4 @@ func (m *Recover) outdated(offset int64, write uint64) error {
 	return fmt.Errorf("%w: %w", types.ErrLogMismatch, m.log.corruptf(offset,
 		"written when meta write %d was durable, the newest one found is %d: that block is damaged, or the database file is an older copy",
 		write, m.write))
-}
-
-// successor returns the place of the segment whose header names the given end as its predecessor's, or -1.
-func (m *Recover) successor(l link, carried bool) (int, error) {
-	found := -1
-	for place := range m.headers {
-		f := &m.headers[place]
-		if !f.ok || f.followed || f.h.previous != l || (f.h.carry > 0) != carried {
-			continue
-		}
-		if found >= 0 {
-			return -1, m.log.corruptf(m.log.geo.start(place), "two segments go on from the same place")
-		}
-		found = place
-	}
-	return found, nil
-}
-
-// here returns the link that a successor from the current place and offset would have.
-func (m *Recover) here(offset int64) link {
-	h := &m.headers[m.place].h
-	return link{h.epoch, h.serial, offset, m.chain}
-}
-
-// needs makes sure that the segment at place is in buf before the machine goes on in the state then.
-func (m *Recover) needs(place int, then recoverState) bool {
-	if m.loaded == place {
-		return true
-	}
-	m.want, m.then = place, then
-	m.state = recoverLoad
-	n := m.log.geo.length(place)
-	if int64(cap(m.buf)) < n {
-		m.buf = make([]byte, max(m.log.geo.first, m.log.geo.size))
-	}
-	m.buf, m.loaded = m.buf[:n], -1
-	m.log.file.Read(&m.io, m.buf, m.log.geo.start(place))
-	return false
-}
-
-// load waits for a segment's bytes.
-func (m *Recover) load() (*io.Completion, error) {
-	wait, err := m.await()
-	if wait == nil && err == nil {
-		m.loaded, m.state = m.want, m.then
-	}
-	return wait, err
 }

@@ -3,6 +3,7 @@ package wal
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/pawldb/pawl/types"
 )
@@ -51,7 +52,6 @@ func (m *Recover) follow() error {
 		}
 		m.header = h
 		m.from = end{Position{seg.epoch, seg.serial, at}, m.place, m.chain}
-		m.pending = m.pending[:0]
 		m.parser.start(h, raw)
 		return m.take(at, raw)
 	}
@@ -75,23 +75,6 @@ func (m *Recover) starts() []int64 {
 	return m.both[:]
 }
 
-// linked returns the place of the segment that goes on from the end of the chain, or -1.
-func (m *Recover) linked() (int, error) {
-	found := -1
-	for _, at := range m.starts() {
-		next, err := m.successor(m.here(at), false)
-		switch {
-		case err != nil:
-			return -1, err
-		case next >= 0 && found >= 0:
-			return -1, m.log.corruptf(m.log.geo.start(next), "two segments go on from the same place")
-		case next >= 0:
-			found = next
-		}
-	}
-	return found, nil
-}
-
 // looksLikeNext reports whether the bytes at the end of the chain were meant to be the next group's header, though they are
 // not valid: enough of its fields are right.
 func (m *Recover) looksLikeNext(raw []byte, offset int64) bool {
@@ -111,16 +94,6 @@ func (m *Recover) looksLikeNext(raw []byte, offset int64) bool {
 	return right >= 2
 }
 
-// enter goes on in the segment at place, whose header block becomes part of what may have to be written again.
-func (m *Recover) enter(place int, to *[]rawBlocks) {
-	f := &m.headers[place]
-	f.followed = true
-	block := make([]byte, LogBlockSize)
-	copy(block, f.raw[:])
-	*to = append(*to, rawBlocks{needed: m.last + 1, offset: m.log.geo.start(place), bytes: block})
-	m.place = place
-}
-
 // take gives the parser the piece of the group that starts at offset in the current segment, whose bytes from there are raw.
 func (m *Recover) take(offset int64, raw []byte) error {
 	l := m.log
@@ -128,10 +101,10 @@ func (m *Recover) take(offset int64, raw []byte) error {
 	seg := &m.headers[m.place].h
 	m.parser.piece(Position{seg.epoch, seg.serial, offset}, m.place, raw[:n])
 	blocks := alignUp(offset+n, LogBlockSize) - offset
-	m.pending = append(m.pending, rawBlocks{needed: m.header.first, offset: offset, bytes: append([]byte(nil), raw[:blocks]...)})
+	m.pending = append(m.pending, rawBlocks{needed: m.header.first, place: m.place, offset: offset, bytes: raw[:blocks]})
 	m.offset = offset + n
 	if m.parser.left > 0 {
-		next, err := m.successor(link{seg.epoch, seg.serial, l.geo.end(m.place), m.chain}, true)
+		next, err := m.successor(l.geo.end(m.place), true)
 		if err != nil {
 			return err
 		}
@@ -162,11 +135,12 @@ func (m *Recover) piece() error {
 // not part of the chain.
 func (m *Recover) reject(reason string) {
 	for i := range m.pending {
-		if place := m.log.geo.place(m.pending[i].offset); place != m.from.place {
+		if place := m.pending[i].place; place != m.from.place {
 			m.headers[place].followed = false
 		}
 	}
-	m.place, m.offset, m.chain = m.from.place, m.from.at.Offset, m.from.chain
+	m.stand(m.from.place)
+	m.offset, m.chain = m.from.at.Offset, m.from.chain
 	m.stop(m.offset, reason, m.header.first)
 }
 
@@ -200,11 +174,15 @@ func (m *Recover) accept() error {
 		}
 		y.add(e)
 	}
-	l.weigh()
-	m.spans = append(m.spans, m.parser.spans...)
+	for _, s := range m.parser.spans {
+		m.cover(s)
+	}
 	m.last = h.first + types.Seq(h.commits) - 1
 	m.chain = h.chain
-	m.result.Record = m.parser.record
+	if m.result.Record == nil {
+		m.result.Record = []byte{} // however short the record is
+	}
+	m.result.Record = append(m.result.Record[:0], m.parser.record...)
 	m.result.Groups++
 	m.result.Commits += int(h.commits)
 	m.result.Bytes += h.length
@@ -213,16 +191,25 @@ func (m *Recover) accept() error {
 	for _, b := range m.pending {
 		m.unproven = joined(m.unproven, b)
 	}
-	keep := m.unproven[:0]
-	for _, b := range m.unproven {
-		if b.needed > m.durable {
-			keep = append(keep, b)
-		}
+	m.pending = m.pending[:0]
+	proven := 0
+	for proven < len(m.unproven) && m.unproven[proven].needed <= m.durable {
+		proven++
 	}
-	clear(m.unproven[len(keep):])
-	m.unproven = keep
+	if proven > 0 {
+		m.unproven = slices.Delete(m.unproven, 0, proven)
+	}
 	m.state = recoverFollow
 	return nil
+}
+
+// cover notes which commits a segment holds.
+func (m *Recover) cover(s seqSpan) {
+	if n := len(m.spans); n > 0 && m.spans[n-1].place == s.place {
+		m.spans[n-1].max = s.max
+		return
+	}
+	m.spans = append(m.spans, s)
 }
 
 // joined appends b to the list, or, if it goes on in the log block where the last element ends, to that: then no sync came
@@ -232,7 +219,7 @@ func joined(list []rawBlocks, b rawBlocks) []rawBlocks {
 		return append(list, b)
 	}
 	last := &list[len(list)-1]
-	last.bytes = append(last.bytes[:b.offset-last.offset], b.bytes...)
+	last.bytes = last.bytes[:b.offset-last.offset+int64(len(b.bytes))] // of the same segment's buffer
 	last.needed = b.needed
 	return list
 }

@@ -182,7 +182,9 @@ func (m *Recover) finish() {
 	if !m.readOnly {
 		l.epoch, l.fresh, l.began = l.newEpoch(), true, true
 	}
-	m.buf, m.unproven, m.headers, m.bufs = nil, nil, nil, nil
+	l.weigh()
+	m.buf, m.unproven, m.headers, m.bufs, m.linking, m.next = nil, nil, nil, nil, nil, nil
+	m.segments, m.loaded, m.parser, m.spans = segmentReads{}, nil, groupParser{}, nil
 	m.state = recoverEnded
 }
 
@@ -195,6 +197,7 @@ func (m *Recover) Abort(cause error) error {
 	if c := m.group.Completion(); !c.Idle() && !c.Done() {
 		m.group.Cancel()
 	}
+	m.segments.cancel()
 	abandonOpen(&m.io, &m.open)
 	return types.Truncated(cause, 0)
 }
