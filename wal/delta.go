@@ -127,6 +127,11 @@ func (l *Log) before(page types.PageID, s types.Seq) indexEntry {
 func (l *Log) follow(e *indexEntry) {
 	if e.kind == KindDelta {
 		was := l.before(e.page, e.version-1)
-		e.deltas, e.deltaBytes = was.deltas+1, was.deltaBytes+e.length
+		e.on(&was)
 	}
+}
+
+// on counts the deltas of an entry that is one itself, and changes the version that was is about.
+func (e *indexEntry) on(was *indexEntry) {
+	e.deltas, e.deltaBytes = was.deltas+1, was.deltaBytes+e.length
 }

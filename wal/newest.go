@@ -26,14 +26,18 @@ func (n *newest) get(page types.PageID) int32 {
 	return c[page%newestPages] - 1
 }
 
-// set makes at the index of a page's newest entry, -1 that it has none, and returns what it was.
-func (n *newest) set(page types.PageID, at int32) (before int32) {
+// slot returns where the index of a page's newest entry is kept. It stays there until set says that the page has none.
+func (n *newest) slot(page types.PageID) *int32 {
 	c := n.chunks[page/newestPages]
 	if c == nil {
 		c = new(newestChunk)
 		n.chunks[page/newestPages] = c
 	}
-	slot := &c[page%newestPages]
+	return &c[page%newestPages]
+}
+
+// put makes at the index of the newest entry of the page that slot is of, -1 that it has none, and returns what it was.
+func (n *newest) put(slot *int32, at int32) (before int32) {
 	before, *slot = *slot-1, at+1
 	switch {
 	case before < 0 && at >= 0:
@@ -41,7 +45,13 @@ func (n *newest) set(page types.PageID, at int32) (before int32) {
 	case before >= 0 && at < 0:
 		n.pages--
 	}
-	if at < 0 && *c == (newestChunk{}) {
+	return before
+}
+
+// set makes at the index of a page's newest entry, -1 that it has none, and returns what it was.
+func (n *newest) set(page types.PageID, at int32) (before int32) {
+	before = n.put(n.slot(page), at)
+	if at < 0 && *n.chunks[page/newestPages] == (newestChunk{}) {
 		delete(n.chunks, page/newestPages)
 	}
 	return before

@@ -86,12 +86,14 @@ type Recover struct {
 	header   groupHeader
 	from     end // where the group being read starts
 	result   Recovery
-	spans    []seqSpan   // a segment's in one
-	durable  types.Seq   // proven
-	next     []int       // of linking: those that go on from the segment at place
-	unproven []rawBlocks // in the order of the chain
-	pending  []rawBlocks // of the group being read
-	ahead    int         // next place to look ahead in
+	spans    []seqSpan    // a segment's in one
+	durable  types.Seq    // proven
+	next     []int        // of linking: those that go on from the segment at place
+	unproven []rawBlocks  // in the order of the chain
+	pending  []rawBlocks  // of the group being read
+	entries  []indexEntry // of groups that were accepted, not in the index yet
+	slots    []*int32     // memory of index
+	ahead    int          // next place to look ahead in
 	limits   uint64
 }
 
@@ -139,7 +141,7 @@ func (m *Recover) Step() (types.IOResult[Recovery], error) {
 		case recoverStart:
 			err = m.findStart()
 		case recoverFollow:
-			err = m.follow()
+			err = m.followAll()
 		case recoverPiece:
 			err = m.piece()
 		case recoverAhead:

@@ -2,11 +2,24 @@ package wal
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"github.com/pawldb/pawl/types"
 )
+
+// followAll goes on for as long as that is within the segment.
+func (m *Recover) followAll() error {
+	for {
+		err := m.follow()
+		if going := m.state == recoverFollow && err == nil; going && len(m.entries) < indexedAtOnce {
+			continue
+		}
+		if wrong := m.index(); wrong != nil {
+			return wrong // it came first
+		}
+		return err
+	}
+}
 
 // follow goes on from the end of the chain: to a linked segment, or over the first piece of a group, or to the end.
 func (m *Recover) follow() error {
@@ -166,14 +179,7 @@ func (m *Recover) accept() error {
 	}
 	y := l.index.layers[0]
 	y.bulks = append(y.bulks, m.parser.bulks...)
-	for _, e := range m.parser.entries {
-		l.follow(&e)
-		if e.deltas > DeltasMax {
-			detail := fmt.Sprintf("more than %d deltas in a row", DeltasMax)
-			return &types.CorruptError{File: l.name, Offset: int64(e.c), Page: e.page, Detail: detail}
-		}
-		y.add(e)
-	}
+	m.entries = append(m.entries, m.parser.entries...)
 	for _, s := range m.parser.spans {
 		m.cover(s)
 	}
