@@ -63,7 +63,9 @@ func fullLog(b *testing.B, keys int) string {
 		require.NoError(b, db.Update(func(tx *Tx) error {
 			for range keys {
 				n = n*6364136223846793005 + 1442695040888963407
-				value[0]++
+				for i := range value {
+					value[i] = byte(n >> (i % 57))
+				}
 				if err := tx.Bucket(name).Put(benchKey(key, n>>32*benchKeys>>32), value); err != nil {
 					return err
 				}
