@@ -243,7 +243,7 @@ func (a *attempt) fix() error {
 	for _, e := range above {
 		changed = append(changed, e.Page)
 	}
-	need := p.needBehind(fulls, changed)
+	need := p.needBehind(len(fulls), changed)
 	if missing := need.blocks + p.interval.short; missing > 0 && !p.space.reserve(missing) {
 		a.grow = &growFile{p: p, more: missing}
 		a.state = attemptGrow
@@ -267,7 +267,8 @@ func (a *attempt) fix() error {
 	a.used, a.blocksSet = a.from.used.edit(), a.from.used.blocks()
 	a.fit(p.space.blocks())
 	a.pipe.start(p)
-	a.pages.start(a, p.log.Changed(a.from.number, a.x))
+	pages, _ := p.log.Changed(a.from.number, a.x)
+	a.pages.start(a, pages)
 	a.state = attemptPages
 	if a.moves != nil {
 		a.moves.start(a, a.pages.pages)
@@ -276,14 +277,15 @@ func (a *attempt) fix() error {
 	return nil
 }
 
-// needBehind is needOf for commits that will be the first of an interval. The caller holds p.mu.
-func (p *Pager) needBehind(fulls, changed []types.PageID) need {
+// needBehind is needOf for commits that will be the first of an interval, with so many pages that have an image or a delta. The caller
+// holds p.mu.
+func (p *Pager) needBehind(images int, changed []types.PageID) need {
 	saved := p.interval
 	p.interval = interval{}
 	var n need
 	p.needOf(&n, nil, changed, p.queued.NextPage)
 	p.interval = saved
-	n.blocks += uint64(len(fulls))
+	n.blocks += uint64(images)
 	return n
 }
 

@@ -74,7 +74,8 @@ type Open struct {
 	recover wal.Recover
 	grow    *growFile
 	bufs    [1][]byte
-	changed []types.PageID
+	changed []types.PageID // by the commits that were recovered
+	images  int            // of them with an image or a delta
 	sync    *fileSync
 	closing *io.Completion // of the file, behind a failure
 }
@@ -351,7 +352,7 @@ func (o *Open) recovered() (*io.Completion, error) {
 		o.state = openEnded
 		return nil, nil
 	}
-	o.changed = p.log.Changed(p.gen.number, r.Last)
+	o.changed, o.images = p.log.Changed(p.gen.number, r.Last)
 	o.state = openReserve
 	return nil, nil
 }
@@ -376,14 +377,8 @@ func (o *Open) takeReferred(run types.Run) string {
 // meta block again: what the page cache shows of it may never have reached the disk.
 func (o *Open) reserve() error {
 	p := o.p
-	var fulls []types.PageID
-	for _, id := range o.changed {
-		if e := p.log.ChangedEntry(p.gen.number, id, o.info.Recovery.Last); e.Kind.Image() {
-			fulls = append(fulls, id)
-		}
-	}
 	p.mu.Lock()
-	need := p.needBehind(fulls, o.changed)
+	need := p.needBehind(o.images, o.changed)
 	p.mu.Unlock()
 	if !p.space.reserve(need.blocks) {
 		o.grow, o.state = &growFile{p: p, more: need.blocks}, openGrow

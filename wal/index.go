@@ -78,7 +78,12 @@ func (y *layer) addLists(b *lists) {
 
 // lookup returns the page's newest entry at or below s.
 func (y *layer) lookup(page types.PageID, s types.Seq) (indexEntry, bool) {
-	at := y.find(page, s)
+	return y.lookupFrom(y.newest.get(page), page, s)
+}
+
+// lookupFrom is lookup for a page whose newest entry of all but those of the lists is at, or -1.
+func (y *layer) lookupFrom(at int32, page types.PageID, s types.Seq) (indexEntry, bool) {
+	at = y.below(at, s)
 	for i := len(y.bulks) - 1; i >= 0; i-- {
 		b := y.bulks[i]
 		if b.seq > s {
@@ -99,8 +104,8 @@ func (y *layer) lookup(page types.PageID, s types.Seq) (indexEntry, bool) {
 
 // each calls visit for every page's newest entry at or below s, in no order.
 func (y *layer) each(s types.Seq, visit func(indexEntry)) {
-	y.newest.each(func(page types.PageID) { // callers sort
-		if e, ok := y.lookup(page, s); ok {
+	y.newest.each(func(page types.PageID, at int32) { // callers sort
+		if e, ok := y.lookupFrom(at, page, s); ok {
 			visit(e)
 		}
 	})
@@ -262,15 +267,20 @@ func (l *Log) Unsplit(next types.Generation) {
 }
 
 // Changed returns the pages that have an entry at or below x in the layer of generation gen, ascending: ChangedEntry
-// returns it, for as long as the layer is there and x is not above what it was split at.
-func (l *Log) Changed(gen types.Generation, x types.Seq) []types.PageID {
+// returns it, for as long as the layer is there and x is not above what it was split at. Of images of them are images or deltas.
+func (l *Log) Changed(gen types.Generation, x types.Seq) (changed []types.PageID, images int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	y := l.layer(gen)
-	changed := make([]types.PageID, 0, y.pages())
-	y.each(x, func(e indexEntry) { changed = append(changed, e.page) })
+	changed = make([]types.PageID, 0, y.pages())
+	y.each(x, func(e indexEntry) {
+		changed = append(changed, e.page)
+		if e.kind.Image() {
+			images++
+		}
+	})
 	slices.Sort(changed)
-	return changed
+	return changed, images
 }
 
 // ChangedEntry returns the newest entry at or below x of a page that Changed has named.

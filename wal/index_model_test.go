@@ -187,13 +187,19 @@ func (x *indexModel) check(pages int) {
 			at = x.splits[i]
 		}
 		var changed []types.PageID
+		whole := 0
 		for _, e := range y.all(0, at) {
 			changed = append(changed, e.Page)
+			if e.Kind.Image() {
+				whole++
+			}
 			if e.Page%64 < 4 {
 				require.Equal(x.t, e, x.log.ChangedEntry(y.generation, e.Page, at))
 			}
 		}
-		require.True(x.t, slices.Equal(changed, x.log.Changed(y.generation, at)))
+		got, n := x.log.Changed(y.generation, at)
+		require.True(x.t, slices.Equal(changed, got))
+		require.Equal(x.t, whole, n)
 		require.True(x.t, slices.Equal(sortedRuns(y.references()), sortedRuns(x.log.References(y.generation))))
 	}
 }

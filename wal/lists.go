@@ -35,6 +35,10 @@ const (
 
 // reset makes b that of commit seq, which has said nothing yet. It keeps the memory.
 func (b *lists) reset(seq types.Seq) {
+	if b.count == 0 {
+		b.seq = seq
+		return
+	}
 	*b = lists{seq: seq, refs: b.refs[:0], freed: b.freed[:0]}
 }
 

@@ -73,7 +73,10 @@ func TestBulkLists(t *testing.T) {
 			}
 		}
 		bulks += len(bulk.index.layers[0].bulks) * len(bulk.index.layers[1].bulks)
-		require.Equal(t, plain.Changed(1, 4), bulk.Changed(1, 4))
+		changed, whole := plain.Changed(1, 4)
+		bulkChanged, bulkWhole := bulk.Changed(1, 4)
+		require.Equal(t, changed, bulkChanged)
+		require.Equal(t, whole, bulkWhole)
 		above, images := plain.Above(6)
 		bulkAbove, bulkImages := bulk.Above(6)
 		require.Equal(t, above, bulkAbove)

@@ -57,12 +57,12 @@ func (n *newest) set(page types.PageID, at int32) (before int32) {
 	return before
 }
 
-// each calls visit for every page that has an entry, in no order.
-func (n *newest) each(visit func(types.PageID)) {
+// each calls visit for every page that has an entry, with the index of its newest, in no order.
+func (n *newest) each(visit func(page types.PageID, at int32)) {
 	for id, c := range n.chunks { // callers sort
 		for i, at := range c {
 			if at > 0 {
-				visit(id*newestPages + types.PageID(i))
+				visit(id*newestPages+types.PageID(i), at-1)
 			}
 		}
 	}

@@ -36,7 +36,10 @@ func TestNewest(t *testing.T) {
 		require.Equal(t, len(model), n.pages)
 	}
 	var pages []types.PageID
-	n.each(func(page types.PageID) { pages = append(pages, page) })
+	n.each(func(page types.PageID, at int32) {
+		pages = append(pages, page)
+		require.Equal(t, model[page], at)
+	})
 	slices.Sort(pages)
 	require.Equal(t, slices.Sorted(maps.Keys(model)), pages)
 	for page := range model {

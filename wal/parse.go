@@ -17,7 +17,8 @@ type groupParser struct {
 	header  groupHeader
 	digest  xxhash.Digest
 	frames  xxhash.Digest
-	left    int64 // bytes of the group that have not come yet
+	left    int64  // bytes of the group that have not come yet
+	sum     uint64 // of all of them, once they have
 	next    types.Seq
 	commits uint32
 	problem string // why it does not parse; "" while it does
@@ -38,15 +39,12 @@ type seqSpan struct {
 	min, max types.Seq
 }
 
-// start begins a group with the given header, whose bytes are raw.
-func (p *groupParser) start(h groupHeader, raw []byte) {
+// start begins a group with the given header.
+func (p *groupParser) start(h groupHeader) {
 	p.header, p.left, p.next, p.commits = h, h.length, h.first, 0
 	p.problem, p.open, p.freed = "", false, 0
 	p.entries, p.bulks, p.spans, p.record = p.entries[:0], nil, p.spans[:0], nil
 	p.lists.reset(h.first)
-	p.digest.Reset()
-	_, _ = p.digest.Write(raw[:groupChainOff])
-	_, _ = p.digest.Write(raw[groupPlacesOff:groupChecksumOff])
 }
 
 // piece takes the next bytes of the group, which lie at pos in the segment at place. The first piece includes the header. b stays as
@@ -58,7 +56,7 @@ func (p *groupParser) piece(pos Position, place int, b []byte) {
 	if first {
 		at = groupHeaderSize
 	}
-	_, _ = p.digest.Write(b[at:])
+	p.hash(b, first)
 	for at < len(b) && p.problem == "" {
 		if len(b)-at < frameHeaderSize || b[at] == byte(kindFill) {
 			if p.left == 0 || !allZero(b[at:]) {
@@ -67,6 +65,27 @@ func (p *groupParser) piece(pos Position, place int, b []byte) {
 			return
 		}
 		at += p.frame(Position{pos.Epoch, pos.Serial, pos.Offset + int64(at)}, place, b[at:])
+	}
+}
+
+// hash takes the next bytes into the sum.
+func (p *groupParser) hash(b []byte, first bool) {
+	if first && p.left == 0 {
+		var short [groupChainOff + groupChecksumOff - groupPlacesOff + 2*shortSum]byte
+		n := copy(short[:], b[:groupChainOff])
+		n += copy(short[n:], b[groupPlacesOff:groupChecksumOff])
+		p.sum = sumTogether(&p.digest, short[:], n, b[groupHeaderSize:])
+		return
+	}
+	if first {
+		p.digest.Reset()
+		_, _ = p.digest.Write(b[:groupChainOff])
+		_, _ = p.digest.Write(b[groupPlacesOff:groupChecksumOff])
+		b = b[groupHeaderSize:]
+	}
+	_, _ = p.digest.Write(b)
+	if p.left == 0 {
+		p.sum = p.digest.Sum64()
 	}
 }
 
@@ -187,7 +206,7 @@ func (p *groupParser) image(pos Position, h frameHeader) {
 }
 
 // valid reports whether the chain value is right: whether these are the bytes that were written.
-func (p *groupParser) valid() bool { return p.left == 0 && p.digest.Sum64() == p.header.chain }
+func (p *groupParser) valid() bool { return p.left == 0 && p.sum == p.header.chain }
 
 // parsed returns what is wrong with a group whose chain value is right, or "".
 func (p *groupParser) parsed() (string, int64) {

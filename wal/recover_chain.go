@@ -65,7 +65,7 @@ func (m *Recover) follow() error {
 		}
 		m.header = h
 		m.from = end{Position{seg.epoch, seg.serial, at}, m.place, m.chain}
-		m.parser.start(h, raw)
+		m.parser.start(h)
 		return m.take(at, raw)
 	}
 	if damaged >= 0 {

@@ -46,11 +46,7 @@ func (m *Recover) index() error {
 
 // before returns the page's entry before e, which is not in the layer; zero if there is none. at is that of the newest in entries, or -1.
 func (y *layer) before(at int32, e *indexEntry) (was indexEntry) {
-	if len(y.bulks) > 0 {
-		was, _ = y.lookup(e.page, e.version-1)
-	} else if at = y.below(at, e.version-1); at >= 0 {
-		was = y.entries[at]
-	}
+	was, _ = y.lookupFrom(at, e.page, e.version-1)
 	return was
 }
 
