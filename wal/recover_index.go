@@ -56,7 +56,7 @@ func (m *Recover) expected(have int) int {
 	const growthMost = 8
 	l := m.log
 	h := &m.headers[m.place].h
-	rest := l.geo.end(m.place) - m.offset
+	rest := min(max(l.geo.end(m.place)-m.offset, 0), l.geo.length(m.place)) // m.offset is in the segment before while a group goes on
 	for place := range m.headers {
 		if f := &m.headers[place]; f.ok && !f.followed && f.h.serial > h.serial {
 			rest += l.geo.length(place)
