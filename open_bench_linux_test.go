@@ -1,6 +1,7 @@
 package pawl
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -101,13 +102,13 @@ func openKilled(b *testing.B, path string, info *pager.OpenInfo) *killed {
 			*info = res.Value.Info
 			return k
 		}
-		require.NoError(b, k.io.Wait(nil, res.Pending))
+		require.NoError(b, k.io.Wait(context.Background(), res.Pending))
 	}
 }
 
 // abandon closes the files.
 func (k *killed) abandon() error {
-	return errors.Join(k.Abort(errors.New("killed")), k.io.Wait(nil, k.Closing()), k.io.Shutdown())
+	return errors.Join(k.Abort(errors.New("killed")), k.io.Wait(context.Background(), k.Closing()), k.io.Shutdown())
 }
 
 // processorTime is what the process has used.

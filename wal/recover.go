@@ -50,6 +50,10 @@ const (
 //	                                 |  ^        |      (each may go through load)
 //	                                 v  +--------+
 //	                               ahead --> rewrite --> sync --> done
+//
+// Besides the index it holds the segment that it looks at and those with log blocks that are unproven, or of the group that is being read:
+// of what MaxUnsynced, MaxGroup and the largest commit let one write behind a sync, rounded up to segments. 56 bytes an entry, too, of the
+// last group, or of indexedAtOnce.
 type Recover struct {
 	log      *Log
 	start    Start
@@ -92,7 +96,6 @@ type Recover struct {
 	unproven []rawBlocks  // in the order of the chain
 	pending  []rawBlocks  // of the group being read
 	entries  []indexEntry // of groups that were accepted, not in the index yet
-	slots    []*int32     // memory of index
 	ahead    int          // next place to look ahead in
 	limits   uint64
 }

@@ -179,7 +179,9 @@ func (m *Recover) accept() error {
 	}
 	y := l.index.layers[0]
 	y.bulks = append(y.bulks, m.parser.bulks...)
-	m.entries = append(m.entries, m.parser.entries...)
+	if err := m.keep(); err != nil {
+		return err
+	}
 	for _, s := range m.parser.spans {
 		m.cover(s)
 	}

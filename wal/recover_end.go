@@ -184,7 +184,7 @@ func (m *Recover) finish() {
 	}
 	l.weigh()
 	m.buf, m.unproven, m.headers, m.bufs, m.linking, m.next = nil, nil, nil, nil, nil, nil
-	m.segments, m.loaded, m.parser, m.spans, m.entries, m.slots = segmentReads{}, nil, groupParser{}, nil, nil, nil
+	m.segments, m.loaded, m.parser, m.spans, m.entries = segmentReads{}, nil, groupParser{}, nil, nil
 	m.state = recoverEnded
 }
 

@@ -8,51 +8,72 @@ import (
 	"github.com/pawldb/pawl/types"
 )
 
-// indexedAtOnce is how many entries of groups that were accepted are kept back, but for those that the last one brings. A page's entry
-// before lies anywhere in the index: those of many groups are asked for at once, since a group may have no more than one.
+// indexedAtOnce is how many entries are looked up together. A page's entry before lies anywhere in the index, and a group may have no more
+// than one: those of groups that were accepted are kept back until there are so many, and then all are asked for at once.
 const indexedAtOnce = 256
+
+// keep takes the entries of a group that was accepted.
+func (m *Recover) keep() error {
+	if len(m.parser.entries) >= indexedAtOnce {
+		if err := m.index(); err != nil {
+			return err
+		}
+	}
+	if len(m.entries) == 0 {
+		m.entries, m.parser.entries = m.parser.entries, m.entries
+		return nil
+	}
+	m.entries = append(m.entries, m.parser.entries...)
+	return nil
+}
 
 // index takes the entries that were kept back into the index. The machine does that before it waits, and before it says that anything else
 // is wrong.
 func (m *Recover) index() error {
+	all := m.entries
+	m.entries = m.entries[:0]
+	for len(all) > 0 {
+		n := min(indexedAtOnce, len(all))
+		if err := m.indexSome(all[:n], len(all)); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+// indexSome takes up to indexedAtOnce entries into the index, the first ones of left.
+func (m *Recover) indexSome(entries []indexEntry, left int) error {
 	y := m.log.index.layers[0]
-	m.slots = m.slots[:0]
-	for i := range m.entries {
-		slot := y.newest.slot(m.entries[i].page)
-		if at := *slot - 1; at >= 0 {
+	var slots [indexedAtOnce]*int32
+	for i := range entries {
+		slots[i] = y.newest.slot(entries[i].page)
+		if at := *slots[i] - 1; at >= 0 {
 			prefetch.Value(&y.entries[at])
 		}
-		m.slots = append(m.slots, slot)
 	}
-	if len(m.entries) > cap(y.entries)-len(y.entries) {
-		y.entries = slices.Grow(y.entries, m.expected(len(y.entries)))
+	if len(entries) > cap(y.entries)-len(y.entries) {
+		y.entries = slices.Grow(y.entries, m.expected(len(y.entries), left))
 	}
-	for i := range m.entries {
-		e := &m.entries[i]
+	for i := range entries {
+		e := &entries[i]
 		if e.kind == KindDelta {
-			was := y.before(*m.slots[i]-1, e)
+			was, _ := y.lookupFrom(*slots[i]-1, e.page, e.version-1)
 			e.on(&was)
 		}
 		if e.deltas > DeltasMax {
 			detail := fmt.Sprintf("more than %d deltas in a row", DeltasMax)
 			return &types.CorruptError{File: m.log.name, Offset: int64(e.c), Page: e.page, Detail: detail}
 		}
-		e.older = y.newest.put(m.slots[i], int32(len(y.entries)))
+		e.older = y.newest.put(slots[i], int32(len(y.entries)))
 		y.entries = append(y.entries, *e)
 	}
-	m.entries = m.entries[:0]
 	return nil
 }
 
-// before returns the page's entry before e, which is not in the layer; zero if there is none. at is that of the newest in entries, or -1.
-func (y *layer) before(at int32, e *indexEntry) (was indexEntry) {
-	was, _ = y.lookupFrom(at, e.page, e.version-1)
-	return was
-}
-
-// expected returns how many entries to make room for: those kept back, and those that the rest of the log brings if it is as what came
-// before, but no more than growthMost times the have that there are.
-func (m *Recover) expected(have int) int {
+// expected returns how many entries to make room for, where have are in the index: those left of what was kept back, and those that the rest
+// of the log brings if it is as what came before, but no more than growthMost times those that there are.
+func (m *Recover) expected(have, left int) int {
 	const growthMost = 8
 	l := m.log
 	h := &m.headers[m.place].h
@@ -62,6 +83,6 @@ func (m *Recover) expected(have int) int {
 			rest += l.geo.length(place)
 		}
 	}
-	n := len(m.entries)
-	return n + int(min(int64(have+n)*rest/max(m.result.Bytes, 1), int64(growthMost*(have+n))))
+	known := int64(have + left)
+	return left + int(min(known*rest/max(m.result.Bytes, 1), growthMost*known))
 }
