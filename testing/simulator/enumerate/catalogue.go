@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/pawldb/pawl/testing/simulator/cover"
 	"github.com/pawldb/pawl/testing/simulator/plan"
 )
 
@@ -17,6 +18,9 @@ type Workload struct {
 	Plan   plan.Plan
 	Merges bool // I/Os are joined, or begun, while others of its one client are under way: what they are depends on waits
 	order  []int
+	aims   []aim    // what must happen in it
+	lost   []string // what could not be put where it belongs
+	placed int      // faults and acts that were
 }
 
 // Catalogue is all workloads. Together they enter every state of every machine.
@@ -48,11 +52,12 @@ func found() (list []Workload) {
 		if err != nil {
 			panic(fmt.Sprintf("enumerate: %s: %v", name, err))
 		}
-		w := Workload{Name: "found: " + strings.TrimSuffix(path.Base(name), ".json")}
+		state := strings.TrimSuffix(path.Base(name), ".json")
+		w := Workload{Name: "found: " + state}
 		if err := json.Unmarshal(text, &w.Plan); err != nil {
 			panic(fmt.Sprintf("enumerate: %s: %v", name, err))
 		}
-		list = append(list, w)
+		list = append(list, w.meets(cover.Waited, stateOfFound(state)))
 	}
 	return list
 }
@@ -195,6 +200,9 @@ func create(bucket int) []plan.Op { return one(plan.CreateBucket, bucket, 0, 0, 
 func do(kind plan.OpKind) []plan.Op { return one(kind, 0, 0, 0, 0) }
 
 func pause(steps int) []plan.Op { return one(plan.Pause, 0, 0, steps, 0) }
+
+// sleep is a pause until all others have ended, or sleep for longer: whatever they do, and however much, it comes behind it.
+func sleep(ms int) []plan.Op { return one(plan.Sleep, 0, 0, ms, 0) }
 
 // writes are transactions with one small change each.
 func writes(from, n int) (tasks []plan.Task) {

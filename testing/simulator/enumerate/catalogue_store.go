@@ -1,6 +1,9 @@
 package enumerate
 
-import "github.com/pawldb/pawl/testing/simulator/plan"
+import (
+	"github.com/pawldb/pawl/testing/simulator/cover"
+	"github.com/pawldb/pawl/testing/simulator/plan"
+)
 
 // logs are workloads about the log's file.
 func logs() []Workload {
@@ -11,7 +14,7 @@ func logs() []Workload {
 		merges(workload("a checkpoint behind relaxed commits that a cut has torn", before(some),
 			killed(era(relaxed(puts(0, 0, 1, 20)), relaxed(puts(0, 9, 1, 70)), relaxed(puts(0, 19, 1, 110)), relaxed(puts(0, 5, 3, 100)), relaxed(puts(0, 22, 3, 100)))),
 			killed(with(era(checkpoint(passive)), func(e *plan.Era) { e.Quiet = true })), era())),
-		workload("interval sync", with(clients(relaxed(puts(0, 0, 2, 20)), read(one(plan.Sleep, 0, 0, 120, 0))), func(e *plan.Era) { e.Relaxed = true })),
+		workload("interval sync", with(clients(relaxed(puts(0, 0, 2, 20)), read(sleep(120))), func(e *plan.Era) { e.Relaxed = true })),
 		wide(workload("segments switch and the log grows", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 20, inWide)), write(puts(0, 400, 30, inWide))))),
 		wide(workload("segments are used again", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 10, inWide)), checkpoint(complete),
 			write(puts(0, 0, 20, inWide)), checkpoint(complete), write(puts(0, 0, 10, inWide))))),
@@ -47,12 +50,11 @@ func checkpoints() []Workload {
 		wide(workload("a writer waits for a checkpoint", with(era(write(puts(0, 0, 20, inWide)), write(puts(0, 0, 20, inWide)), write(puts(0, 0, 2, 30))),
 			func(e *plan.Era) { e.CheckpointBytes = 16 << 10 }))),
 		workload("a sync fails between two writes ahead of a commit", before(some), with(clients(write(puts(0, 0, 3, 60))), func(e *plan.Era) {
-			ahead := write(one(plan.Put, 0, 3, 1, 3000), pause(60), one(plan.Put, 0, 4, 1, 9000))
+			ahead := write(one(plan.Put, 0, 3, 1, 3000), sleep(10), one(plan.Put, 0, 4, 1, 9000))
 			e.Clients[0].Tasks = append(e.Clients[0].Tasks, ahead)
-			e.Clients = append(e.Clients, plan.Client{Tasks: []plan.Task{read(pause(40)), checkpoint(passive)}})
-			e.Faults = []plan.Fault{{IO: 23, Kind: plan.FailSync, Of: "file sync"}} // the checkpoint's, which drops the first value
+			e.Clients = append(e.Clients, plan.Client{Tasks: []plan.Task{read(sleep(5)), checkpoint(passive)}})
 			e.End = plan.EndCut
-		}), era()),
+		}), era()).struck(1, "pager.attemptState attemptSync", "sync", 0, plan.Fault{Kind: plan.FailSync}).fails(), // which drops the first value
 		workload("large values in a checkpoint", before(some), era(write(one(plan.Put, 0, 3, 1, 3000), one(plan.Put, 0, 4, 1, 9000)), checkpoint(passive),
 			write(one(plan.Delete, 0, 3, 1, 0)), checkpoint(complete))),
 		merges(workload("many pages in a checkpoint", era(write(puts(0, 0, 60, ofOwnLeaf)), write(puts(0, 100, 60, ofOwnLeaf)), write(puts(0, 200, 60, ofOwnLeaf)),
@@ -72,9 +74,9 @@ func opens() []Workload {
 		workload("new file", era()),
 		workload("clean file", before(some), era()),
 		workload("clean file, read only", before(some), with(era(read(one(plan.Scan, 0, 0, 5, 0))), readOnly)),
-		workload("recovery of what a failed sync of a meta block has left", killed(with(before(some, checkpoint(complete)), func(e *plan.Era) {
-			e.Faults = []plan.Fault{{IO: 30, Kind: plan.Fail, Of: "file sync"}} // the last one
-		})), era(write(puts(0, 9, 3, 60)), checkpoint(complete), write(puts(0, 3, 3, 60)))),
+		workload("recovery of what a failed sync of a meta block has left", killed(before(some, checkpoint(complete))),
+			era(write(puts(0, 9, 3, 60)), checkpoint(complete), write(puts(0, 3, 3, 60)))).
+			struck(0, "pager.attemptState attemptMeta", "sync", 0, plan.Fault{Kind: plan.Fail}).fails(),
 		workload("recovery", killed(before(some, write(puts(0, 7, 3, 60)))), era(read(one(plan.Scan, 0, 0, 5, 0)))),
 		wide(workload("recovery of a long log", killed(before(write(puts(0, 0, 50, inWide)), write(puts(0, 0, 50, inWide)))), era(some))),
 		merges(workload("recovery, read only", killed(before(some, write(puts(0, 7, 3, 60)))), with(era(read(one(plan.Scan, 0, 0, 5, 0)), task(plan.Copy)), readOnly))),
@@ -82,7 +84,7 @@ func opens() []Workload {
 		workload("a second open", before(some), era(task(plan.OpenAgain), some)),
 		workload("close while transactions are open", before(some), with(clients(read(pause(9), one(plan.Scan, 0, 0, 5, 0)), write(puts(0, 0, 2, 60), pause(9))), closeWith)),
 		workload("close while the interval's sync is under way", with(clients(plan.Task{Kind: plan.Write, Relaxed: true, Ops: join([][]plan.Op{puts(0, 0, 2, 60)})},
-			read(one(plan.Sleep, 0, 0, 50, 0))), func(e *plan.Era) { e.Relaxed = true })),
+			read(sleep(50))), func(e *plan.Era) { e.Relaxed = true })),
 		wide(workload("close while the background works", with(clients(write(puts(0, 0, 20, inWide))), func(e *plan.Era) { e.CheckpointBytes = 16 << 10 }))),
 	}
 }
@@ -103,32 +105,28 @@ func reads() []Workload {
 			before(write(create(1), puts(1, 0, 300, inWide), create(2), puts(2, 0, 2, inWide))),
 			with(era(write(puts(2, 5, 1, 30)), read(often(1, 0, 300)), read(one(plan.Get, 2, 0, 0, 0)), write(puts(0, 100, 40, inWide)),
 				checkpoint(complete), write(puts(0, 200, 140, inWide)), checkpoint(complete), write(puts(0, 400, 30, inWide))), func(e *plan.Era) {
-				e.Acts = []plan.Act{{Wait: 103, Kind: plan.AbandonLate}} // the one for the delta
-				e.Faults = []plan.Fault{{IO: 0, Kind: plan.Stuck, Of: "log read", Arg: 1}}
 				e.Quiet = true // it is long, and each point of it is one of others too
-			}))),
+			}))).acted(1, "pager.getState getDeltas", 0, plan.AbandonLate).struck(1, "pager.getState getDeltas", "read", 0, plan.Fault{Kind: plan.Stuck, Arg: 1}),
 		workload("scan", before(tall), era(read(one(plan.Scan, 0, 0, 40, 0), one(plan.ScanBack, 0, 90, 40, 0), one(plan.Scan, 1, 20, 15, 0)))),
 		workload("ends of a bucket", before(tall), era(read(one(plan.First, 0, 0, 0, 0), one(plan.Last, 1, 0, 0, 0)))),
 		merges(workload("many keys at a time", before(tall), era(read(one(plan.GetMany, 0, 5, 16, 0), one(plan.GetMany, 1, 35, 9, 0))))),
 		workload("check", before(tall), era(task(plan.Check))),
 		merges(workload("copy", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.Copy)))),
-		workload("copy that looks for a map node again", before(tall), with(era(write(puts(0, 20, 9, 70)), task(plan.Copy)), func(e *plan.Era) {
-			e.Faults = []plan.Fault{{IO: 43, Kind: plan.Fail}} // the read of one
-		})),
-		workload("copy of a damaged file", before(tall), with(era(write(puts(0, 20, 9, 70)), task(plan.Copy)), func(e *plan.Era) {
-			e.Faults = []plan.Fault{{IO: 31, Kind: plan.FlipIO, Arg: 3}} // the read of the first pages
-		})),
+		workload("copy that looks for a map node again", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.Copy))).
+			struck(1, "pager.copyState copyLook", "read", 5, plan.Fault{Kind: plan.Fail}).meets(cover.Waited, "pager.copyState copyVerify"),
+		workload("copy of a damaged file", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.Copy))).
+			struck(1, "pager.copyState copyRead", "read", 0, plan.Fault{Kind: plan.FlipIO, Arg: 3}).meets(cover.Waited, "pager.copyState copyBlame").fails(),
 		merges(workload("copy of what the log has", before(long), era(write(puts(0, 0, 40, ofOwnLeaf)), write(puts(0, 500, 40, ofOwnLeaf)), task(plan.Copy)))),
 		workload("copy with nothing in the cache", with(era(write(one(plan.Put, 0, 0, 1, 9)), checkpoint(complete), write(one(plan.Put, 0, 1, 1, 90)),
 			task(plan.Copy)), func(e *plan.Era) { e.CacheSize = 1 })),
 		workload("copy to a writer", before(tall), era(write(puts(0, 20, 9, 70)), task(plan.WriteTo))),
 		workload("copy beside writers", before(tall), clients(task(plan.Copy), write(puts(0, 200, 30, 100)))),
 		workload("compact", before(tall), era(task(plan.Compact))),
-		workload("a reader that holds too much", before(tall), with(clients(read(one(plan.Scan, 0, 0, 5, 0), pause(120), one(plan.Scan, 0, 50, 9, 0)),
+		workload("a reader that holds too much", before(tall), with(clients(read(one(plan.Scan, 0, 0, 5, 0), sleep(5), one(plan.Scan, 0, 50, 9, 0)),
 			write(puts(0, 0, 50, ofOwnLeaf))), func(e *plan.Era) {
 			e.MaxHeldBytes, e.CheckpointBytes = 16<<10, 16<<10
 			e.Clients[1].Tasks = append(e.Clients[1].Tasks, write(puts(0, 0, 50, 140)), write(puts(0, 0, 50, 130)))
-		})),
+		})).fails(),
 	}
 }
 
@@ -143,9 +141,8 @@ func crowds() []Workload {
 					e.Clients[i].Tasks = append(e.Clients[i].Tasks, write(puts(0, 5+i, 1, 9)))
 				}
 			})),
-		workload("commits given up", before(some), with(clients(write(puts(0, 0, 1, 9)), write(puts(0, 1, 1, 9)), write(puts(0, 2, 1, 9))), func(e *plan.Era) {
-			e.Clients[0].Tasks[0].GiveUp, e.Clients[1].Tasks[0].GiveUp = 4, 3
-		})),
+		workload("commits given up", before(some), clients(write(puts(0, 0, 1, 9)), write(puts(0, 1, 1, 9)), write(puts(0, 2, 1, 9)))).
+			acted(1, "pager.commitState commitWait", 0, plan.Abandon).acted(1, "pager.commitState commitWait", 0, plan.AbandonLate),
 		workload("sync beside commits", before(some), clients(relaxed(puts(0, 0, 1, 9)), task(plan.Sync), relaxed(puts(0, 1, 1, 9)), task(plan.Sync))),
 		workload("writers and the length of the file", before(some), clients(write(one(plan.Put, 0, 5, 1, 60_000)), write(puts(0, 50, 20, ofOwnLeaf)), checkpoint(truncate))),
 		wide(workload("both files grow for two", before(some), clients(write(puts(0, 0, 30, inWide)), write(puts(0, 1000, 30, inWide)), write(puts(0, 3000, 30, inWide))))),
@@ -154,15 +151,15 @@ func crowds() []Workload {
 			func(e *plan.Era) {
 				e.Clients[1].Tasks[0].Leave = true
 				e.Clients[0].Tasks = append(e.Clients[0].Tasks, task(plan.Close))
-			})),
+			})).fails(),
 		workload("two closes", before(some), with(clients(write(puts(0, 0, 3, 60), pause(9)), task(plan.Close)), closeWith)),
 		workload("a commit is given up within the flush", before(some), with(clients(write(puts(0, 0, 1, 9))), func(e *plan.Era) {
 			again := write(puts(0, 0, 1, 9))
 			again.GiveUp = 1 // the log is there, and the page is in the cache
 			e.CacheSize = large
-			e.Clients[0].Tasks = append(e.Clients[0].Tasks, again, read(one(plan.Sleep, 0, 0, 1, 0)))
-		})),
+			e.Clients[0].Tasks = append(e.Clients[0].Tasks, again, read(sleep(1)))
+		})).meets(cover.Abandoned, "wal.flushState flushWrite"),
 		workload("a disk that is full", before(some), with(era(write(puts(0, 0, 30, ofOwnLeaf)), write(puts(0, 0, 2, 9)), checkpoint(truncate)),
-			func(e *plan.Era) { e.Capacity = 200 << 10 })),
+			func(e *plan.Era) { e.Capacity = 140 << 10 })).fails(),
 	}
 }
