@@ -40,6 +40,9 @@ func Catalogue() []Workload {
 //go:embed found/*.json
 var foundPlans embed.FS
 
+// mergingPlans are those of found whose I/Os are joined.
+var mergingPlans = map[string]bool{"btree-putState-putIDs": true} // those of a checkpoint are
+
 // found are plans that lead to states which it is hard to think of a workload for: simulator -find has drawn them and made them
 // small. Each is named by its state.
 func found() (list []Workload) {
@@ -53,7 +56,7 @@ func found() (list []Workload) {
 			panic(fmt.Sprintf("enumerate: %s: %v", name, err))
 		}
 		state := strings.TrimSuffix(path.Base(name), ".json")
-		w := Workload{Name: "found: " + state}
+		w := Workload{Name: "found: " + state, Merges: mergingPlans[state]}
 		if err := json.Unmarshal(text, &w.Plan); err != nil {
 			panic(fmt.Sprintf("enumerate: %s: %v", name, err))
 		}

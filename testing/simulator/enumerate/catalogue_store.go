@@ -16,12 +16,31 @@ func logs() []Workload {
 			killed(with(era(checkpoint(passive)), func(e *plan.Era) { e.Quiet = true })), era())),
 		workload("interval sync", with(clients(relaxed(puts(0, 0, 2, 20)), read(sleep(120))), func(e *plan.Era) { e.Relaxed = true })),
 		wide(workload("segments switch and the log grows", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 20, inWide)), write(puts(0, 400, 30, inWide))))),
-		wide(workload("segments are used again", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 10, inWide)), checkpoint(complete),
-			write(puts(0, 0, 20, inWide)), checkpoint(complete), write(puts(0, 0, 10, inWide))))),
-		wide(workload("the log is cut back", before(write(puts(0, 0, 50, inWide)), write(puts(0, 0, 50, inWide))), era(write(puts(0, 0, 40, inWide)),
-			write(puts(0, 0, 40, inWide)), checkpoint(truncate), write(puts(0, 0, 1, 30))))),
+		workload("segments are used again", inMemory(era(write(puts(0, 0, 60, ofOwnLeaf)), checkpoint(complete), write(puts(0, 0, 200, ofOwnLeaf)),
+			checkpoint(complete), write(puts(0, 300, 200, ofOwnLeaf))))),
+		merges(workload("the segment of the log's start behind a reopen", killed(before(write(puts(0, 0, 60, ofOwnLeaf)), checkpoint(complete))),
+			killed(inMemory(era(write(puts(0, 0, 2, 20)), read(one(plan.Get, 0, 3, 0, 0)), write(puts(0, 100, 60, ofOwnLeaf))))), era())),
+		merges(workload("the log is cut back", killed(before(write(puts(0, 0, 300, ofOwnLeaf)), write(puts(0, 0, 300, inLeaf)))),
+			era(checkpoint(truncate), write(puts(0, 0, 1, 30)), checkpoint(truncate), write(puts(0, 1, 1, 30)), checkpoint(truncate)))).
+			meets(cover.Waited, "wal.Trim"),
+		workload("the log is cut back beside commits", killed(before(write(puts(0, 0, 300, ofOwnLeaf)), write(puts(0, 0, 200, inLeaf)))),
+			with(inMemory(clients(checkpoint(truncate), write(puts(0, 1, 1, 20)), write(puts(0, 2, 1, 20)))), func(e *plan.Era) {
+				e.Clients[0].Tasks = append(e.Clients[0].Tasks, checkpoint(truncate))
+				for i := range e.Clients {
+					e.Clients[i].Tasks = append(e.Clients[i].Tasks, writes(10*i, 6)...)
+				}
+			})).meets(cover.Waited, "wal.Trim"),
+		workload("the log grows behind one who has given up", clients(write(puts(0, 0, 20, ofOwnLeaf)), write(puts(0, 1, 1, 9)))).
+			struck(0, "wal.reserveState reserveZero", "write", 0, plan.Fault{Kind: plan.Stuck, Arg: 40}).
+			acted(0, "wal.reserveState reserveZero", 0, plan.AbandonLate).meets(cover.Waited, "wal.reserveState reserveTurn"),
 		wide(workload("a commit with frames over segments", era(write(puts(0, 0, 60, inWide))))),
 	}
+}
+
+// inMemory gives an era a cache that holds all of it, so that the log gets every page, and not references to what was written ahead.
+func inMemory(e plan.Era) plan.Era {
+	e.CacheSize = large
+	return e
 }
 
 // checkpoints are workloads about the database file.
@@ -101,6 +120,8 @@ func reads() []Workload {
 		workload("get of cold pages", before(tall), era(read(one(plan.Get, 0, 50, 0, 0), one(plan.Has, 1, 7, 0, 0), one(plan.Get, 0, 9999, 0, 0),
 			one(plan.GetNow, 0, 20, 0, 0)))),
 		merges(workload("get of pages in the log", before(), era(tall, read(one(plan.Get, 0, 50, 0, 0), one(plan.GetMany, 0, 3, 12, 0))))),
+		merges(workload("a page in the log is damaged", before(), era(tall, read(one(plan.Get, 0, 50, 0, 0), one(plan.GetMany, 0, 3, 12, 0))))).
+			struck(1, "pager.getState getFrame", "read", 0, plan.Fault{Kind: plan.FlipIO, Arg: 8 * 300}).fails(),
 		wide(workload("a read of a delta that is given up, while its segment is used again",
 			before(write(create(1), puts(1, 0, 300, inWide), create(2), puts(2, 0, 2, inWide))),
 			with(era(write(puts(2, 5, 1, 30)), read(often(1, 0, 300)), read(one(plan.Get, 2, 0, 0, 0)), write(puts(0, 100, 40, inWide)),
