@@ -58,6 +58,7 @@ func (w Workload) acted(era int, state string, n int, kind plan.ActKind) Workloa
 	e.Acts, w.placed = append(e.Acts, plan.Act{Wait: at.Number, Kind: kind}), w.placed+1
 	return w.meets(map[plan.ActKind]cover.Event{
 		plan.StepEarly: cover.SteppedEarly, plan.Abandon: cover.Abandoned, plan.AbandonLate: cover.Abandoned, plan.AbandonLost: cover.Abandoned,
+		plan.CutThere: cover.Cut,
 	}[kind], state)
 }
 

@@ -99,6 +99,11 @@ func opens() []Workload {
 		wide(workload("recovery of a long log", killed(before(write(puts(0, 0, 50, inWide)), write(puts(0, 0, 50, inWide)))), era(some))),
 		merges(workload("recovery, read only", killed(before(some, write(puts(0, 7, 3, 60)))), with(era(read(one(plan.Scan, 0, 0, 5, 0)), task(plan.Copy)), readOnly))),
 		workload("recovery of large values", killed(before(some, write(one(plan.Put, 0, 3, 1, 9000)))), era(write(one(plan.Put, 0, 4, 1, 9000)))),
+		workload("a file whose name is lost, read only", era(write(puts(0, 0, 1, 9))), with(era(), readOnly)).
+			struck(0, "pager.createState createDir", "syncdir", 0, plan.Fault{Kind: plan.Fail}). // the next one is that of the log's name
+			acted(0, "pager.commitState commitBegin", 0, plan.CutThere),
+		workload("a commit that was missed comes back", killed(before(write(puts(0, 0, 2, 60)), write(puts(0, 7, 2, 60)))), with(era(read(one(plan.Get, 0, 0, 0, 0))), readOnly), era()).
+			struck(1, "wal.recoverState recoverLoad", "read", 1, plan.Fault{Kind: plan.FlipIO, Arg: 8 * (4096 + 100)}),
 		workload("a second open", before(some), era(task(plan.OpenAgain), some)),
 		workload("close while transactions are open", before(some), with(clients(read(pause(9), one(plan.Scan, 0, 0, 5, 0)), write(puts(0, 0, 2, 60), pause(9))), closeWith)),
 		workload("close while the interval's sync is under way", with(clients(plan.Task{Kind: plan.Write, Relaxed: true, Ops: join([][]plan.Op{puts(0, 0, 2, 60)})},
