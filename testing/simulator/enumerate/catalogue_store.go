@@ -29,6 +29,12 @@ func logs() []Workload {
 		workload("the log is cut back beside commits", killed(before(write(puts(0, 0, 300, ofOwnLeaf)), write(puts(0, 0, 200, inLeaf)), checkpoint(complete), write(puts(0, 3, 1, 9)))),
 			killed(inMemory(clients(checkpoint(truncate), write(puts(0, 1, 1, 20)), write(puts(0, 2, 1, 20))))), era(checkpoint(truncate))).
 			meets(cover.Waited, "wal.Trim"),
+		workload("commits are queued for more than the log has room for", before(write(puts(0, 0, 200, inLeaf))),
+			with(inMemory(clients(read(one(plan.Scan, 0, 0, 200, 0)), task(plan.Sync), task(plan.Sync), task(plan.Sync), task(plan.Sync))), func(e *plan.Era) {
+				for i := range e.Clients { // all pages are in memory, and each begins when the one before has queued its commit
+					e.Clients[i].Tasks = append(e.Clients[i].Tasks, read(sleep(1)), write(puts(0, 0, 200, inLeaf)))
+				}
+			})),
 		workload("the log grows behind one who has given up", clients(write(puts(0, 0, 20, ofOwnLeaf)), write(puts(0, 1, 1, 9)))).
 			struck(0, "wal.reserveState reserveZero", "write", 0, plan.Fault{Kind: plan.Stuck, Arg: 40}).
 			acted(0, "wal.reserveState reserveZero", 0, plan.AbandonLate).meets(cover.Waited, "wal.reserveState reserveTurn"),
