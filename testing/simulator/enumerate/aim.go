@@ -18,13 +18,15 @@ import (
 // aim is something that must happen in a workload as it is.
 type aim struct {
 	event cover.Event
-	state string // of a machine, to which the event happens; empty: an operation fails, as it may
+	state string                    // of a machine, to which the event happens
+	what  string                    // without a state: is told if there was none, of what
+	count func(c *world.Counts) int // counts
 }
 
 // String tells what is missing.
 func (a aim) String() string {
 	if a.state == "" {
-		return "no operation failed"
+		return a.what
 	}
 	return fmt.Sprintf("%s: never %s", a.state, a.event)
 }
@@ -65,13 +67,19 @@ func (w Workload) acted(era int, state string, n int, kind plan.ActKind) Workloa
 // meets says that an event has to happen to a machine in a state.
 func (w Workload) meets(event cover.Event, state string) Workload {
 	stateOf(state)
-	w.aims = append(slices.Clip(w.aims), aim{event, state})
+	w.aims = append(slices.Clip(w.aims), aim{event: event, state: state})
 	return w
 }
 
 // fails says that an operation has to fail.
 func (w Workload) fails() Workload {
-	w.aims = append(slices.Clip(w.aims), aim{})
+	w.aims = append(slices.Clip(w.aims), aim{what: "no operation failed", count: func(c *world.Counts) int { return c.Errors }})
+	return w
+}
+
+// returns says that an open has to find what one before had missed.
+func (w Workload) returns() Workload {
+	w.aims = append(slices.Clip(w.aims), aim{what: "no commit came back", count: func(c *world.Counts) int { return c.Returned }})
 	return w
 }
 
@@ -116,12 +124,13 @@ func stateOfFound(name string) string {
 func (w *Workload) missed(res *world.Result, table cover.Table) (list []string) {
 	list = append(list, w.lost...)
 	for _, a := range w.aims {
-		met := res.Counts.Errors > 0
-		if a.state != "" {
-			n := table[stateOf(a.state)]
-			met = n != nil && n[a.event] > 0
+		met := 0
+		if a.state == "" {
+			met = a.count(&res.Counts)
+		} else if n := table[stateOf(a.state)]; n != nil {
+			met = n[a.event]
 		}
-		if !met {
+		if met == 0 {
 			list = append(list, a.String())
 		}
 	}

@@ -68,13 +68,13 @@ func found() (list []Workload) {
 // The sizes that workloads have unless they say otherwise: pages as small as can be make high trees out of little, and a cache
 // of as few pages as can be reads all of it again.
 const (
-	pageSize  = 512
-	smallest  = 1
-	large     = 4 << 20
-	keyCount  = 1 << 20
-	inLeaf    = 75   // bytes of a value of which three fit on a page
-	ofOwnLeaf = 150  // bytes of a value of which two fit on a page
-	inWide    = 4000 // bytes of a value of which three fit on a page of a wide workload
+	pageSize   = 512
+	smallest   = 1
+	large      = 4 << 20
+	keyCount   = 1 << 20
+	inLeaf     = 75   // bytes of a value of which three fit on a page
+	ofOwnBlock = 150  // bytes of a value that lies in an extent of its own, one block long
+	inWide     = 4000 // bytes of a value of which three fit on a page of a wide workload
 )
 
 // wide gives a workload large pages, which make much log and long files out of little.
