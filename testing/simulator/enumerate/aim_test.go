@@ -1,6 +1,7 @@
 package enumerate
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -93,4 +94,38 @@ func TestFailedSyncIsBetweenWritesAhead(t *testing.T) {
 	}
 	require.Equal(t, []string{"ahead", "fails", "ahead"}, order)
 	require.Equal(t, 1, res.Counts.Faults[plan.FailSync])
+}
+
+// Segments are used again, and the log is cut while it is in use, where a workload's name says so.
+func TestSegmentWorkloads(t *testing.T) {
+	type use struct{ starts, cuts int } // groups at the first segment's start, and cuts that a group comes behind
+	uses := func(name string, era int) (u use) {
+		w, now := byName(t, name), -1
+		length, cut := int64(0), 0
+		res := world.Run(&w.Plan, world.Options{Log: func(format string, args ...any) {
+			line := fmt.Sprintf(format, args...)
+			if strings.HasPrefix(line, "era ") {
+				now++
+			}
+			var number, at, n int64
+			if _, err := fmt.Sscanf(line, "  submitted #%d write db-wal at %d, %d bytes", &number, &at, &n); err == nil {
+				if u.cuts, cut = u.cuts+cut, 0; at == 0 && now == era {
+					u.starts++
+				}
+			}
+			if _, err := fmt.Sscanf(line, "  submitted #%d truncate db-wal at 0, %d bytes", &number, &n); err == nil {
+				if n < length && now == era {
+					cut++
+				}
+				length = n
+			}
+		}})
+		require.NoError(t, res.Err)
+		return u
+	}
+	const made = 1 // the write that makes the first segment
+	require.Greater(t, uses("segments are used again", 0).starts, made)
+	require.Positive(t, uses("the log is cut back", 1).cuts)
+	behind := uses("the segment of the log's start behind a reopen", 1)
+	require.Positive(t, behind.starts, "the first segment was free")
 }
