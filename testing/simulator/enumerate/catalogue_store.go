@@ -16,8 +16,8 @@ func logs() []Workload {
 			killed(with(era(checkpoint(passive)), func(e *plan.Era) { e.Quiet = true })), era())),
 		workload("interval sync", with(clients(relaxed(puts(0, 0, 2, 20)), read(sleep(120))), func(e *plan.Era) { e.Relaxed = true })),
 		wide(workload("segments switch and the log grows", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 20, inWide)), write(puts(0, 400, 30, inWide))))),
-		workload("segments are used again", inMemory(era(write(puts(0, 0, 60, ofOwnBlock)), checkpoint(complete), write(puts(0, 0, 200, ofOwnBlock)),
-			checkpoint(complete), write(puts(0, 300, 200, ofOwnBlock))))),
+		workload("segments are used again", inMemory(era(write(puts(0, 0, 100, inLeaf)), checkpoint(complete), write(puts(0, 0, 300, inLeaf)),
+			checkpoint(complete), write(puts(0, 400, 300, inLeaf))))),
 		workload("the segment of the log's start behind a reopen", killed(before(write(puts(0, 0, 60, ofOwnBlock)), checkpoint(complete), write(puts(0, 3, 1, 9)))),
 			killed(with(inMemory(clients(read(one(plan.Get, 0, 3, 0, 0), sleep(5)), checkpoint(complete))), func(e *plan.Era) {
 				c := &e.Clients[1] // the checkpoint is over, and the log in another segment, when the reader lets go
