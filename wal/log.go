@@ -19,8 +19,8 @@ type Config struct {
 	Path         string // of the log file
 	Database     [16]byte
 	PageSize     int    // bytes of a page image
-	FirstSegment uint32 // bytes of the segment at place 0; 0: 64 KiB; raised to what the page size needs
-	Segment      uint32 // bytes of the others; 0: 512 KiB; raised likewise
+	FirstSegment uint32 // bytes of the segment at place 0; 0: 64 KiB, less if pages are below 4 KiB; raised to what the page size needs
+	Segment      uint32 // bytes of the others; 0: 512 KiB, less likewise; raised likewise
 	MaxGroup     int64  // bytes of queued commits joined into one group, unless the first alone is larger; 0: 4 MiB
 	MaxUnsynced  int64  // bytes of relaxed commits written but not synced that make the next flush sync; 0: 8 MiB
 

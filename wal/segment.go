@@ -161,11 +161,24 @@ func allZero(b []byte) bool {
 // geometry is how a log file is cut into segments.
 type geometry struct{ first, size int64 }
 
+// The default sizes of segments, in bytes. Pages below defaultPage take proportionally less, so that segments hold as many of
+// them: an eighth, 8 KiB and 64 KiB, for pages of 512 bytes. Such pages are for tests, whose logs are to reach the end of a segment
+// as those of real programs do. Pages above it take what defaultGeometry raises the sizes to.
+const (
+	defaultFirst = 64 << 10
+	defaultSize  = 512 << 10
+	defaultPage  = 4096
+)
+
 // defaultGeometry returns the sizes asked for, or the defaults, raised to what the page size needs: a header block and room
 // for some frames of a page.
 func defaultGeometry(pageSize int, first, size uint32) geometry {
 	least := int64(LogBlockSize) + alignUp(int64(groupHeaderSize+spareFrames*maxFrame(pageSize)), LogBlockSize)
-	g := geometry{first: 64 << 10, size: 512 << 10}
+	small := int64(min(pageSize, defaultPage))
+	g := geometry{
+		first: alignUp(defaultFirst*small/defaultPage, LogBlockSize),
+		size:  alignUp(defaultSize*small/defaultPage, LogBlockSize),
+	}
 	if first != 0 {
 		g.first = alignUp(int64(first), LogBlockSize)
 	}

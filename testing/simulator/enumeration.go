@@ -45,6 +45,9 @@ func (c *command) enumeration() int {
 			fmt.Println("FAILED: gap:", g)
 		}
 	}
+	for _, what := range r.Missed {
+		fmt.Println("FAILED: gap:", what)
+	}
 	for i, f := range r.Failures {
 		if i == 0 {
 			c.report(fmt.Sprintf("%s: %s", f.Workload, f.What), f.Plan)
@@ -52,7 +55,7 @@ func (c *command) enumeration() int {
 		}
 		fmt.Printf("FAILED too: %s: %s: %.300v\n", f.Workload, f.What, f.Err)
 	}
-	if len(r.Failures) > 0 || whole && len(gaps) > 0 {
+	if len(r.Failures) > 0 || len(r.Missed) > 0 || whole && len(gaps) > 0 {
 		return 1
 	}
 	fmt.Println("clean")

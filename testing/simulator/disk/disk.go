@@ -46,7 +46,8 @@ type Disk struct {
 	stuck    map[*io.Op]int // steps that it stays under way
 	doomed   map[*io.Op]bool
 	shorted  map[*io.Op]bool // moved a part of its bytes
-	base     uint64          // number of the era's first I/O
+	origin   uint64          // how many I/Os there were when the memory began to number its own: what a power cut leaves begins anew
+	base     uint64          // how many there were before the era
 	failed   bool            // an I/O of the era was made to fail
 	full     bool            // an I/O of the era found no space because of a fault
 	lied     bool            // the disk broke its promises, since the beginning
@@ -104,7 +105,7 @@ func (d *Disk) Begin(faults []plan.Fault) {
 
 // Add adds faults, whose I/Os are numbered from the next one.
 func (d *Disk) Add(faults []plan.Fault) {
-	next := d.number(uint64(d.Counts.IOs))
+	next := d.next()
 	for _, f := range faults {
 		f.IO += next
 		d.expect(f)
@@ -136,7 +137,7 @@ func (d *Disk) Automatically(fn func()) {
 	d.handle(0)
 	defer func() {
 		d.auto = false
-		d.handle(d.number(uint64(d.Counts.IOs)))
+		d.handle(d.next())
 	}()
 	fn()
 }
@@ -157,11 +158,11 @@ func (d *Disk) Delete(name string) {
 	})
 }
 
-// number returns the number in its era of an I/O.
-func (d *Disk) number(index uint64) int { return int(index - d.base) }
+// next returns the number in its era of the next I/O.
+func (d *Disk) next() int { return int(uint64(d.Counts.IOs) - d.base) }
 
 // Number returns the number in its era of an I/O.
-func (d *Disk) Number(op *io.Op) int { return d.number(op.Index) }
+func (d *Disk) Number(op *io.Op) int { return int(d.origin + op.Index - d.base) }
 
 // Heal ends all faults.
 func (d *Disk) Heal() { d.aimed, d.faults, d.refusals, d.again = nil, nil, nil, nil }
@@ -223,7 +224,7 @@ func (d *Disk) Cut() {
 		if m == nil {
 			Violate("there are no survivors of number %d", d.cut)
 		}
-		d.attach(m)
+		d.restart(m)
 		return
 	}
 	changes := d.Unsynced()
@@ -242,7 +243,13 @@ func (d *Disk) Cut() {
 		}
 	}
 	d.Note(uint64(len(changes)), uint64(style), uint64(at))
-	d.attach(d.Crash(func(i int, _ io.Change) bool { return kept[i] }))
+	d.restart(d.Crash(func(i int, _ io.Change) bool { return kept[i] }))
+}
+
+// restart goes on with what a power cut has left.
+func (d *Disk) restart(m *io.Memory) {
+	d.origin = uint64(d.Counts.IOs)
+	d.attach(m)
 }
 
 // cutSeed is where the survivors come from that are drawn: the moment.
@@ -305,7 +312,7 @@ func (d *Disk) submitted(op *io.Op) {
 	if d.OnSubmit != nil {
 		d.OnSubmit(op)
 	}
-	d.handle(d.number(op.Index) + 1)
+	d.handle(d.Number(op) + 1)
 	if op.Name() == "write" {
 		d.sums[op] = sum(op)
 	}

@@ -373,3 +373,37 @@ func TestCutAs(t *testing.T) {
 		require.Len(t, content, 512)
 	}
 }
+
+// I/Os are numbered from the beginning of their era, whatever the one before ended with.
+func TestFaultsOfEveryEra(t *testing.T) {
+	d, f := open(t, plan.Fifo, "db")
+	write := func() error {
+		var c io.Completion
+		f.Write(&c, [][]byte{{1}}, 8192)
+		require.Zero(t, d.Number(d.Queue()[0]), "the first of its era")
+		end(d)
+		return c.Err()
+	}
+	again := func(from *Disk) {
+		from.Begin(nil)
+		d, f = from, another(from, "db")
+		f.Lock(new(io.Completion), true)
+		end(d)
+		d.Begin([]plan.Fault{{IO: 0, Kind: plan.Fail}})
+		require.ErrorIs(t, write(), ErrInjected)
+		d.Begin([]plan.Fault{{IO: 1, Kind: plan.Fail}})
+		require.NoError(t, write())
+	}
+	d.Begin([]plan.Fault{{IO: 0, Kind: plan.Fail}})
+	require.ErrorIs(t, write(), ErrInjected)
+	d.Cut()
+	again(d)
+	d.CutAs(0)
+	d.Cut()
+	again(d)
+	d.Kill()
+	again(d)
+	f.Close(new(io.Completion))
+	end(d)
+	again(d.Keep().Disk(plan.Fifo))
+}

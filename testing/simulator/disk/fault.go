@@ -30,7 +30,7 @@ func (d *Disk) Step(op *io.Op) plan.FaultKind {
 		return d.strike(op, plan.Fault{Kind: plan.Fail})
 	}
 	if f, ok := d.due(op); ok {
-		defer func() { d.handle(d.number(uint64(d.Counts.IOs))) }() // it may be one that comes again
+		defer func() { d.handle(d.next()) }() // it may be one that comes again
 		return d.strike(op, f)
 	}
 	op.Complete()
@@ -61,7 +61,7 @@ func (d *Disk) due(op *io.Op) (plan.Fault, bool) {
 	}
 	for len(d.faults[at]) > 0 && d.faults[at][0].Of != "" && d.faults[at][0].Of != class {
 		d.aimed, d.faults[at] = append(d.aimed, d.faults[at][0]), d.faults[at][1:]
-		d.handle(d.number(uint64(d.Counts.IOs)))
+		d.handle(d.next())
 	}
 	list := d.faults[at]
 	if len(list) == 0 {
@@ -104,7 +104,7 @@ func (d *Disk) refuse(op *io.Op) {
 			}
 			d.handle(at + 1) // the end of this one may submit another
 			d.strike(op, plan.Fault{Kind: plan.Refuse})
-			d.handle(d.number(uint64(d.Counts.IOs)))
+			d.handle(d.next())
 			return
 		}
 	}

@@ -17,19 +17,20 @@ type Start struct {
 	hash   xxhash.Digest
 	lied   bool
 	lies   int
+	origin uint64
 	counts Counts
 }
 
 // Keep notes what the disk is, at a moment when nobody uses it.
 func (d *Disk) Keep() *Start {
-	return &Start{memory: d.Memory.Clone(), source: *d.source, hash: d.hash, lied: d.lied, lies: d.lies, counts: d.Counts.clone()}
+	return &Start{memory: d.Memory.Clone(), source: *d.source, hash: d.hash, lied: d.lied, lies: d.lies, origin: d.origin, counts: d.Counts.clone()}
 }
 
 // Disk returns a disk that is what the other one was. I/Os end in an order of its own.
 func (s *Start) Disk(order plan.Order) *Disk {
 	source := s.source
 	d := New(s.memory.Clone(), order, &source)
-	d.hash, d.lied, d.lies, d.Counts = s.hash, s.lied, s.lies, s.counts.clone()
+	d.hash, d.lied, d.lies, d.origin, d.Counts = s.hash, s.lied, s.lies, s.origin, s.counts.clone()
 	return d
 }
 

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/pawldb/pawl/testing/simulator/cover"
 	"github.com/pawldb/pawl/testing/simulator/plan"
 )
 
@@ -17,6 +18,9 @@ type Workload struct {
 	Plan   plan.Plan
 	Merges bool // I/Os are joined, or begun, while others of its one client are under way: what they are depends on waits
 	order  []int
+	aims   []aim    // what must happen in it
+	lost   []string // what could not be put where it belongs
+	placed int      // faults and acts that were
 }
 
 // Catalogue is all workloads. Together they enter every state of every machine.
@@ -36,6 +40,9 @@ func Catalogue() []Workload {
 //go:embed found/*.json
 var foundPlans embed.FS
 
+// mergingPlans are those of found whose I/Os are joined.
+var mergingPlans = map[string]bool{"btree-putState-putIDs": true} // those of a checkpoint are
+
 // found are plans that lead to states which it is hard to think of a workload for: simulator -find has drawn them and made them
 // small. Each is named by its state.
 func found() (list []Workload) {
@@ -48,11 +55,12 @@ func found() (list []Workload) {
 		if err != nil {
 			panic(fmt.Sprintf("enumerate: %s: %v", name, err))
 		}
-		w := Workload{Name: "found: " + strings.TrimSuffix(path.Base(name), ".json")}
+		state := strings.TrimSuffix(path.Base(name), ".json")
+		w := Workload{Name: "found: " + state, Merges: mergingPlans[state]}
 		if err := json.Unmarshal(text, &w.Plan); err != nil {
 			panic(fmt.Sprintf("enumerate: %s: %v", name, err))
 		}
-		list = append(list, w)
+		list = append(list, w.meets(cover.Waited, stateOfFound(state)))
 	}
 	return list
 }
@@ -60,13 +68,13 @@ func found() (list []Workload) {
 // The sizes that workloads have unless they say otherwise: pages as small as can be make high trees out of little, and a cache
 // of as few pages as can be reads all of it again.
 const (
-	pageSize  = 512
-	smallest  = 1
-	large     = 4 << 20
-	keyCount  = 1 << 20
-	inLeaf    = 75   // bytes of a value of which three fit on a page
-	ofOwnLeaf = 150  // bytes of a value of which two fit on a page
-	inWide    = 4000 // bytes of a value of which three fit on a page of a wide workload
+	pageSize   = 512
+	smallest   = 1
+	large      = 4 << 20
+	keyCount   = 1 << 20
+	inLeaf     = 75   // bytes of a value of which three fit on a page
+	ofOwnBlock = 150  // bytes of a value that lies in an extent of its own, one block long
+	inWide     = 4000 // bytes of a value of which three fit on a page of a wide workload
 )
 
 // wide gives a workload large pages, which make much log and long files out of little.
@@ -195,6 +203,9 @@ func create(bucket int) []plan.Op { return one(plan.CreateBucket, bucket, 0, 0, 
 func do(kind plan.OpKind) []plan.Op { return one(kind, 0, 0, 0, 0) }
 
 func pause(steps int) []plan.Op { return one(plan.Pause, 0, 0, steps, 0) }
+
+// sleep is a pause until all others have ended, or sleep for longer: whatever they do, and however much, it comes behind it.
+func sleep(ms int) []plan.Op { return one(plan.Sleep, 0, 0, ms, 0) }
 
 // writes are transactions with one small change each.
 func writes(from, n int) (tasks []plan.Task) {

@@ -1,6 +1,9 @@
 package enumerate
 
-import "github.com/pawldb/pawl/testing/simulator/plan"
+import (
+	"github.com/pawldb/pawl/testing/simulator/cover"
+	"github.com/pawldb/pawl/testing/simulator/plan"
+)
 
 // trees are workloads that change the form of trees.
 func trees() []Workload {
@@ -8,9 +11,9 @@ func trees() []Workload {
 	return []Workload{
 		workload("first key", era(write(puts(0, 1, 1, 10)))),
 		workload("leaf split", before(write(puts(0, 0, 5, 20))), era(write(puts(0, 5, 6, 20)))),
-		workload("splits at each level", before(tall), era(write(puts(0, 1000, 30, 60)), write(one(plan.Put, 0, 7, 1, ofOwnLeaf)))),
-		workload("growth in the middle", before(tall), era(write(one(plan.Put, 0, 31, 1, ofOwnLeaf), one(plan.Put, 0, 32, 1, ofOwnLeaf),
-			one(plan.Put, 0, 33, 1, ofOwnLeaf)))),
+		workload("splits at each level", before(tall), era(write(puts(0, 1000, 30, 60)), write(one(plan.Put, 0, 7, 1, ofOwnBlock)))),
+		workload("growth in the middle", before(tall), era(write(one(plan.Put, 0, 31, 1, ofOwnBlock), one(plan.Put, 0, 32, 1, ofOwnBlock),
+			one(plan.Put, 0, 33, 1, ofOwnBlock)))),
 		workload("merges and borrows", before(tall), era(write(run(plan.Delete, 0, 20, 25, 0)), write(run(plan.Delete, 0, 60, 9, 0)))),
 		workload("root growth and collapse", before(write(puts(0, 0, 8, 20))), era(write(puts(0, 8, 20, 40)), write(run(plan.Delete, 0, 0, 28, 0)))),
 		workload("range delete within a leaf", before(tall), era(write(one(plan.DeleteRange, 0, 3, 5, 0)))),
@@ -52,7 +55,7 @@ func buckets() []Workload {
 		workload("bucket found again", before(nested), era(write(puts(6, 100, 2, 40), puts(1, 100, 60, inLeaf), puts(6, 110, 4, 40), one(plan.MoveBucket, 6, 0, 2, 0),
 			puts(0, 0, 60, inLeaf), puts(2, 3, 4, 40), puts(6, 120, 2, 40)))),
 		workload("bucket found again in what is out of the cache", before(nested, write(create(7), create(8))), era(write(run(plan.Sequence, 6, 0, 3, 0),
-			one(plan.MoveBucket, 8, 0, 2, 0), puts(0, 0, 60, ofOwnLeaf), one(plan.Put, 6, 500, 0, 30)))),
+			one(plan.MoveBucket, 8, 0, 2, 0), puts(0, 0, 60, ofOwnBlock), one(plan.Put, 6, 500, 0, 30)))),
 		ofShortKeys(workload("bucket moved between leaves", before(nested, write(create(2), puts(0, 0, 300, 60))), era(write(one(plan.MoveBucket, 6, 0, 5, 0))))),
 		workload("bucket dropped", before(nested), era(write(one(plan.DropBucket, 6, 0, 0, 0)))),
 		workload("buckets dropped with all below", before(nested), era(write(one(plan.DropBucket, 1, 0, 0, 0)))),
@@ -79,18 +82,24 @@ func transactions() []Workload {
 		workload("savepoint kept", before(some), era(write(do(plan.Savepoint), puts(0, 100, 5, 40), do(plan.Savepoint),
 			run(plan.Delete, 0, 0, 9, 0), do(plan.Release), do(plan.Release)))),
 		workload("rollback", before(some), era(plan.Task{Kind: plan.Write, Leave: true, Ops: puts(0, 50, 30, 60)}, write(puts(0, 0, 1, 9)))),
-		workload("spill", era(write(puts(0, 0, 80, ofOwnLeaf), run(plan.Get, 0, 7, 3, 0), run(plan.Delete, 0, 30, 4, 0), puts(0, 9, 2, 30),
-			one(plan.DeleteRange, 0, 40, 35, 0)))),
-		workload("deletes in a transaction that spills", era(write(puts(0, 0, 170, ofOwnLeaf), every(5, plan.Delete, 0, 0, 60)))),
-		workload("range deletes in a transaction that spills", era(write(puts(0, 0, 170, ofOwnLeaf), every(5, plan.DeleteRange, 0, 0, 60)))),
-		workload("drop of what a transaction has spilled", era(write(create(1), puts(1, 0, 70, ofOwnLeaf), puts(0, 0, 40, ofOwnLeaf), one(plan.DropBucket, 1, 0, 0, 0)))),
+		workload("spill", era(write(puts(0, 0, 200, inLeaf), run(plan.Get, 0, 7, 3, 0), run(plan.Delete, 0, 30, 4, 0), puts(0, 9, 2, 30),
+			one(plan.DeleteRange, 0, 40, 35, 0)))).
+			meets(cover.Waited, "pager.roomState roomWrite"),
+		workload("deletes in a transaction that spills", era(write(puts(0, 0, 170, ofOwnBlock), every(5, plan.Delete, 0, 0, 60)))).
+			meets(cover.Waited, "pager.roomState roomWrite"),
+		workload("range deletes in a transaction that spills", era(write(puts(0, 0, 170, ofOwnBlock), every(5, plan.DeleteRange, 0, 0, 60)))).
+			meets(cover.Waited, "pager.roomState roomWrite"),
+		workload("drop of what a transaction has spilled", era(write(create(1), puts(1, 0, 150, inLeaf), puts(0, 0, 100, inLeaf), one(plan.DropBucket, 1, 0, 0, 0)))).
+			meets(cover.Waited, "pager.roomState roomWrite"),
 		workload("sequence of a bucket that is out of the cache", before(write(create(1), create(3), puts(1, 0, 60, 100))), era(write(run(plan.Sequence, 3, 0, 3, 0),
-			puts(0, 0, 60, ofOwnLeaf), puts(1, 100, 60, ofOwnLeaf), one(plan.SetSequence, 3, 0, 0, 9)))),
-		workload("page ids of a free range", before(write(puts(0, 0, 80, ofOwnLeaf)), write(one(plan.DeleteRange, 0, 5, 70, 0)), checkpoint(truncate)),
-			era(write(puts(0, 500, 30, ofOwnLeaf)))),
-		workload("spill taken back", before(some), era(write(do(plan.Savepoint), puts(0, 0, 70, ofOwnLeaf), do(plan.Undo), puts(0, 3, 1, 30)))),
+			puts(0, 0, 60, ofOwnBlock), puts(1, 100, 60, ofOwnBlock), one(plan.SetSequence, 3, 0, 0, 9)))),
+		workload("page ids of a free range", before(write(puts(0, 0, 80, ofOwnBlock)), write(one(plan.DeleteRange, 0, 5, 70, 0)), checkpoint(truncate)),
+			era(write(puts(0, 500, 30, ofOwnBlock)))),
+		workload("spill taken back", before(some), era(write(do(plan.Savepoint), puts(0, 0, 200, inLeaf), do(plan.Undo), puts(0, 3, 1, 30)))).
+			meets(cover.Waited, "pager.roomState roomWrite"),
 		workload("bucket dropped in a transaction that spills", before(write(create(1), puts(1, 0, 30, 100))),
-			era(write(puts(0, 0, 70, ofOwnLeaf), one(plan.DropBucket, 1, 0, 0, 0)))),
+			era(write(puts(0, 0, 200, inLeaf), one(plan.DropBucket, 1, 0, 0, 0)))).
+			meets(cover.Waited, "pager.roomState roomWrite"),
 		workload("nothing changed", before(some), era(write(), write(one(plan.Get, 0, 3, 0, 0)))),
 	}
 }

@@ -21,6 +21,7 @@ func TestStates(t *testing.T) {
 		t.Errorf("%s: %s: %v", f.Workload, f.What, f.Err)
 	}
 	t.Logf("%d workloads, %d points, %d cases, %d left to the whole enumeration", r.Workloads, r.Points, r.Cases, r.Skipped.Load())
+	require.Empty(t, r.Missed)
 	if *only != "" {
 		t.Logf("\n%s", r.Cover)
 		return

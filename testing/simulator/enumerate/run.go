@@ -29,6 +29,7 @@ type Report struct {
 	Done             [cover.Events]int
 	Cover            cover.Table
 	Failures         []Failure
+	Missed           []string // what workloads are there for, and did not happen in them
 	Skipped          atomic.Int64
 }
 
@@ -133,6 +134,9 @@ func (e *enumeration) workload(w *Workload) {
 	e.mu.Lock()
 	e.report.Workloads++
 	e.report.Cover.Merge(table)
+	for _, what := range w.missed(&res, table) {
+		e.report.Missed = append(e.report.Missed, w.Name+": "+what)
+	}
 	e.mu.Unlock()
 	if res.Err != nil {
 		e.failed(Failure{w.Name, "as it is", &w.Plan, fmt.Errorf("%w\n%s", res.Err, res.Stack)})

@@ -17,6 +17,7 @@ type Counts struct {
 	InOpen                      int // of these, inside of an open
 	Kills                       int
 	Tampered, Refused           int // eras before which the files were, and opens that noticed
+	Returned                    int // opens that found what one before had missed
 	Unknown                     int // commits that might be there or not
 	Errors                      int // operations that failed, as they may
 	GivenUp                     int
@@ -39,6 +40,7 @@ func (c *Counts) Add(o Counts) {
 	c.Kills += o.Kills
 	c.Tampered += o.Tampered
 	c.Refused += o.Refused
+	c.Returned += o.Returned
 	c.Unknown += o.Unknown
 	c.Errors += o.Errors
 	c.GivenUp += o.GivenUp

@@ -22,10 +22,14 @@ type Start struct {
 
 // keep notes the beginning of an era.
 func (w *World) keep(era int) *Start {
-	return &Start{
+	s := &Start{
 		era: era, source: *w.source, disk: w.disk.Keep(), hist: w.hist.Clone(),
 		world: World{unsafe: w.unsafe, cancelled: w.cancelled, copies: w.copies, least: w.least, counts: w.counts.clone()},
 	}
+	if w.lost != nil {
+		s.world.lost, s.world.lostAt = w.lost.Clone(), w.lostAt
+	}
+	return s
 }
 
 // from returns the world that a plan goes on in.
@@ -34,6 +38,9 @@ func (s *Start) from(p *plan.Plan, o Options) *World {
 	source := s.source
 	w.plan, w.opts, w.log, w.source, w.rng = p, o, o.Log, &source, rand.New(&source)
 	w.disk, w.hist, w.counts = s.disk.Disk(p.Order), s.hist.Clone(), s.world.counts.clone()
+	if w.lost != nil {
+		w.lost = w.lost.Clone()
+	}
 	if o.Survey {
 		w.surveys = make([]Survey, s.era) // of what is not gone through again nothing is known
 	}

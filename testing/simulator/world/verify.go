@@ -145,6 +145,8 @@ func (w *World) verifyNow() {
 	defer func() { _ = tx.Rollback() }()
 	least := w.timeline(tx)
 	if w.returned(tx) {
+		w.counts.Returned++
+		w.say("  returned  commit %d, which an open had missed; else %d is promised", tx.Seq(), least)
 		least = 0
 	}
 	switch w.disk.Lies() {

@@ -88,9 +88,7 @@ func Run(p *plan.Plan, o Options) (res Result) {
 	if o.From != nil {
 		w, first = o.From.from(p, o), o.From.era
 	} else {
-		w = &World{plan: p, source: rand.NewPCG(p.Seed, 2), hist: oracle.NewHistory(), log: o.Log, opts: o}
-		w.rng = rand.New(w.source)
-		w.disk = disk.New(io.NewMemory(io.MemoryConfig{Manual: true, Seed: p.Seed}), p.Order, rand.NewPCG(p.Seed, 3))
+		w = newWorld(p, o)
 	}
 	w.disk.Log = o.Log
 	if o.Survey || o.Cover != nil {
@@ -127,6 +125,14 @@ func Run(p *plan.Plan, o Options) (res Result) {
 	w.last = true
 	w.runEra(len(p.Eras), &plan.Era{CacheSize: 1 << 20, CheckpointBytes: 1 << 20, End: plan.EndClose})
 	return res
+}
+
+// newWorld returns the world of a plan before its first era.
+func newWorld(p *plan.Plan, o Options) *World {
+	w := &World{plan: p, source: rand.NewPCG(p.Seed, 2), hist: oracle.NewHistory(), log: o.Log, opts: o}
+	w.rng = rand.New(w.source)
+	w.disk = disk.New(io.NewMemory(io.MemoryConfig{Manual: true, Seed: p.Seed}), p.Order, rand.NewPCG(p.Seed, 3))
+	return w
 }
 
 // silently ends what may be in the middle of a panic.
