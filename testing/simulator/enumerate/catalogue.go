@@ -198,6 +198,15 @@ func every(n int, kind plan.OpKind, bucket, from, to int) (ops []plan.Op) {
 	return ops
 }
 
+// filledBetween sets n keys, and does the rest behind each of them: as pages come one at a time, some limit of the transaction's memory
+// is met between any two of these.
+func filledBetween(n int, rest ...[]plan.Op) (ops []plan.Op) {
+	for i := range n {
+		ops = append(append(ops, one(plan.Put, 0, i, 1, inLeaf)...), join(rest)...)
+	}
+	return ops
+}
+
 func create(bucket int) []plan.Op { return one(plan.CreateBucket, bucket, 0, 0, 0) }
 
 func do(kind plan.OpKind) []plan.Op { return one(kind, 0, 0, 0, 0) }

@@ -100,6 +100,8 @@ func transactions() []Workload {
 		workload("bucket dropped in a transaction that spills", before(write(create(1), puts(1, 0, 30, 100))),
 			era(write(puts(0, 0, 200, inLeaf), one(plan.DropBucket, 1, 0, 0, 0)))).
 			meets(cover.Waited, "pager.roomState roomWrite"),
+		workload("buckets dropped while a transaction fills", era(write(filledBetween(150, create(1), one(plan.DropBucket, 1, 0, 0, 0))))).
+			meets(cover.Waited, "btree.dropState dropRoom"),
 		workload("nothing changed", before(some), era(write(), write(one(plan.Get, 0, 3, 0, 0)))),
 	}
 }
