@@ -137,7 +137,7 @@ func reads() []Workload {
 			with(era(write(puts(2, 5, 1, 30)), read(often(1, 0, 300)), read(one(plan.Get, 2, 0, 0, 0)), write(puts(0, 100, 40, inWide)),
 				checkpoint(complete), write(puts(0, 200, 140, inWide)), checkpoint(complete), write(puts(0, 400, 30, inWide))), func(e *plan.Era) {
 				e.Quiet = true // it is long, and each point of it is one of others too
-			}))).acted(1, "pager.getState getDeltas", 0, plan.AbandonLate).struck(1, "pager.getState getDeltas", "read", 0, plan.Fault{Kind: plan.Stuck, Arg: 1}),
+			}))).struck(1, "pager.getState getDeltas", "read", 0, plan.Fault{Kind: plan.Stuck, Arg: 1}).acted(1, "pager.getState getDeltas", 0, plan.AbandonLate),
 		workload("scan", before(tall), era(read(one(plan.Scan, 0, 0, 40, 0), one(plan.ScanBack, 0, 90, 40, 0), one(plan.Scan, 1, 20, 15, 0)))),
 		workload("ends of a bucket", before(tall), era(read(one(plan.First, 0, 0, 0, 0), one(plan.Last, 1, 0, 0, 0)))),
 		merges(workload("many keys at a time", before(tall), era(read(one(plan.GetMany, 0, 5, 16, 0), one(plan.GetMany, 1, 35, 9, 0))))),
