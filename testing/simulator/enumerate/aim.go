@@ -49,6 +49,28 @@ func (w Workload) struck(era int, state, name string, n int, f plan.Fault) Workl
 	return w
 }
 
+// images returns the workload with the power cut while the n-th I/O of a name is under way for which a machine waits in a state, once
+// with each set of survivors. Its later eras come behind the cut. Each is run as it is, and not gone through.
+func (w Workload) images(era int, state, name string, n int) (list []Workload) {
+	at, ok := nth(w.survey(era).IOs, n, func(at world.Point) bool { return at.Name == name && slices.Contains(at.States, stateOf(state)) })
+	if !ok {
+		w.lost = append(w.lost, fmt.Sprintf("%s: no %s of number %d for a cut", state, name, n))
+		return []Workload{w}
+	}
+	for image := range at.Images {
+		c := w
+		c.Name = fmt.Sprintf("%s, survivors %d of %s %d", w.Name, image, name, n)
+		c.Plan.Eras = slices.Clone(w.Plan.Eras)
+		for i := range c.Plan.Eras {
+			c.Plan.Eras[i].Quiet = true
+		}
+		e := &c.Plan.Eras[era]
+		e.Faults, c.placed = append(slices.Clip(e.Faults), plan.Fault{IO: at.Number, Kind: plan.Cut, Arg: int64(image)}), w.placed+1
+		list = append(list, c.meets(cover.Cut, state))
+	}
+	return list
+}
+
 // acted gives an era an act at the n-th wait, counted from 0, of a machine in a state.
 func (w Workload) acted(era int, state string, n int, kind plan.ActKind) Workload {
 	at, ok := nth(w.survey(era).Waits, n, func(at world.Point) bool { return slices.Contains(at.States, stateOf(state)) })

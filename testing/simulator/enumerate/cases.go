@@ -20,6 +20,7 @@ type Case struct {
 	start    *world.Start  // of its era, or one before: up to there it is as the workload
 	change   func(p *plan.Plan)
 	image    int   // of a cut at an I/O
+	onward   bool  // a cut is not the end of the plan
 	bare     bool  // others like it are enough to count what states have met
 	order    []int // of its workload, its own in that, and so on if it follows another case
 }
@@ -99,7 +100,7 @@ func cases(w *Workload, res *world.Result) (list []Case) {
 		}
 	}
 	for i := range list {
-		list[i].start = world.StartOf(list[i].Era, res.Starts)
+		list[i].start, list[i].onward = world.StartOf(list[i].Era, res.Starts), w.Onward
 		list[i].order = append(slices.Clip(w.order), i)
 	}
 	return list

@@ -17,6 +17,7 @@ type Workload struct {
 	Name   string
 	Plan   plan.Plan
 	Merges bool // I/Os are joined, or begun, while others of its one client are under way: what they are depends on waits
+	Onward bool // its later eras come behind power cuts, too
 	order  []int
 	aims   []aim    // what must happen in it
 	lost   []string // what could not be put where it belongs

@@ -8,12 +8,17 @@ import (
 // logs are workloads about the log's file.
 func logs() []Workload {
 	some := write(puts(0, 0, 30, 60))
-	return []Workload{
+	torn := onward(merges(workload("a checkpoint behind relaxed commits that a cut has torn", before(some),
+		killed(era(relaxed(puts(0, 0, 1, 20)), relaxed(puts(0, 9, 1, 70)), relaxed(puts(0, 19, 1, 110)), relaxed(puts(0, 5, 3, 100)), relaxed(puts(0, 22, 3, 100)))),
+		killed(with(era(checkpoint(passive)), func(e *plan.Era) { e.Quiet = true })), era())))
+	var list []Workload
+	for n := range 5 { // the groups of the relaxed commits
+		list = append(list, torn.images(1, "wal.flushState flushWrite", "write", n)...)
+	}
+	return append(list, []Workload{
 		workload("two commits", era(writes(0, 2)...)),
 		workload("relaxed commits and a sync", era(relaxed(puts(0, 0, 2, 20)), relaxed(puts(0, 2, 2, 20)), task(plan.Sync), relaxed(puts(0, 5, 1, 20)))),
-		merges(workload("a checkpoint behind relaxed commits that a cut has torn", before(some),
-			killed(era(relaxed(puts(0, 0, 1, 20)), relaxed(puts(0, 9, 1, 70)), relaxed(puts(0, 19, 1, 110)), relaxed(puts(0, 5, 3, 100)), relaxed(puts(0, 22, 3, 100)))),
-			killed(with(era(checkpoint(passive)), func(e *plan.Era) { e.Quiet = true })), era())),
+		torn,
 		workload("interval sync", with(clients(relaxed(puts(0, 0, 2, 20)), read(sleep(120))), func(e *plan.Era) { e.Relaxed = true })),
 		wide(workload("segments switch and the log grows", era(write(puts(0, 0, 20, inWide)), write(puts(0, 200, 20, inWide)), write(puts(0, 400, 30, inWide))))),
 		workload("segments are used again", inMemory(era(write(puts(0, 0, 100, inLeaf)), checkpoint(complete), write(puts(0, 0, 300, inLeaf)),
@@ -39,7 +44,12 @@ func logs() []Workload {
 			struck(0, "wal.reserveState reserveZero", "write", 0, plan.Fault{Kind: plan.Stuck, Arg: 40}).
 			acted(0, "wal.reserveState reserveZero", 0, plan.AbandonLate).meets(cover.Waited, "wal.reserveState reserveTurn"),
 		wide(workload("a commit with frames over segments", era(write(puts(0, 0, 60, inWide))))),
-	}
+	}...)
+}
+
+func onward(w Workload) Workload {
+	w.Onward = true
+	return w
 }
 
 // inMemory gives an era a cache that holds all of it, so that the log gets every page, and not references to what was written ahead.

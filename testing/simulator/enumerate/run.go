@@ -292,7 +292,7 @@ func (e *enumeration) run(c *Case) {
 	if !c.bare {
 		table = cover.Table{}
 	}
-	if c.Event == cover.Cut {
+	if c.Event == cover.Cut && !c.onward {
 		p.Eras = slices.Clone(p.Eras[:c.Era+1])
 	}
 	res := world.Run(p, world.Options{Cover: table, From: c.start})
