@@ -52,6 +52,7 @@ func (db *DB) work(ctx context.Context) {
 			return
 		}
 		if res.Pending.Reason() == idleReason {
+			db.backPages()
 			err = res.Pending.Park(ctx, nil) // the IO has nothing to do with it
 		} else {
 			err = o.Wait(ctx)

@@ -31,6 +31,8 @@ type DB struct {
 
 	wake      bell // rings when there is background work
 	bg        background
+	loaded    atomic.Bool // much was read into the cache since pages were last looked for
+	huge      hugePages
 	relaxed   atomic.Bool              // a commit may not be on stable storage
 	writer    atomic.Pointer[Tx]       // the write transaction that is open
 	spare     atomic.Pointer[machines] // for the next write transaction
@@ -85,12 +87,17 @@ func OpenMemory(o *Options) (*DB, error) {
 // config returns what the pager is to open.
 func (db *DB) config() pager.Config {
 	o := &db.opts
+	var loaded func()
+	if o.IO == nil && !o.NoHugePages {
+		loaded = db.loadedMuch
+	}
 	return pager.Config{
 		IO: db.io, Path: db.path, PageSize: o.PageSize, CacheSize: o.CacheSize, ReadOnly: o.ReadOnly,
 		MustExist: o.MustExist || o.ReadOnly, FileMode: uint32(o.FileMode & fs.ModePerm), MaxSize: o.MaxSize, Clock: true, ExactAges: o.Debug,
 		MaxHeldBytes: o.MaxHeldBytes,
 		OnRecovery:   func() { db.event(Event{Kind: EventRecoveryBegin}) },
 		OnLetGo:      db.ended.ring,
+		OnLoaded:     loaded,
 		OnFailed: func(err error) {
 			if db.failed.CompareAndSwap(false, true) {
 				db.event(Event{Kind: EventFailure, Err: err})

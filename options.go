@@ -82,6 +82,10 @@ type Options struct {
 	// OnEvent is called for what happens in the database, on the goroutine to which it happens, with no lock held. It
 	// must not wait for the database. nil: nothing is called.
 	OnEvent func(Event)
+	// NoHugePages leaves the memory of page images as the Go runtime has it. Else, on Linux 6.1 or later and on the platform's files,
+	// regions of 2 MiB that are mostly page images are put on huge pages of the processor, once they have been read: lookups take less
+	// time, and the process up to a third of such a region more memory. Where the system's transparent_hugepage is "never" none are.
+	NoHugePages bool
 	// Debug keeps the stack of each transaction's begin, for OpenTxError, and a checksum of each slice of a page that a
 	// transaction returns: its end panics, and names the page, if the caller has written to one. That costs more than a
 	// small transaction, and the memory of all that it has read until its end.

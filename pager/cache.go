@@ -44,6 +44,10 @@ type cache struct {
 	// onLate is told of a read of the database file that was given up and is not retired; over is called when it is. It is
 	// set before the first use, and may be nil.
 	onLate func(offset int64, size int) (over func())
+
+	// onLoaded is Config.OnLoaded, and fresh what was loaded since it was last told.
+	onLoaded func()
+	fresh    int64
 }
 
 // cacheStats are figures of a cache. Hits are not among them: a counter that all readers write would cost more than
@@ -163,6 +167,17 @@ func (c *cache) dropNodeAt(b types.Block) {
 		c.remove(n.img)
 	}
 	c.ghost.take(ghostKey{block: b})
+}
+
+// loadedPart is the part of the budget that is loaded for onLoaded to be told.
+const loadedPart = 16
+
+// tell tells onLoaded if it is time. The caller holds c.mu.
+func (c *cache) tell(img *Image) {
+	if c.fresh += img.charge(); c.fresh >= c.budget/loadedPart && c.onLoaded != nil {
+		c.fresh = 0
+		c.onLoaded()
+	}
 }
 
 // admit puts a new image into the queue that its past asks for. The caller holds c.mu.

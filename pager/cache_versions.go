@@ -164,6 +164,7 @@ func (c *cache) loaded(img *Image, newest bool, s types.Seq) *Image {
 	} else {
 		above.prev.Store(img)
 	}
+	c.tell(img)
 	c.admit(img)
 	c.shrink()
 	return img

@@ -23,6 +23,12 @@ func (r *Reader) Hint(id types.PageID, read bool) {
 	r.p.cache.table.hint(id, size)
 }
 
+// EachResident calls visit for where the bytes of pages in memory begin, of each the image that readers look at first. They go on
+// to change meanwhile.
+func (p *Pager) EachResident(visit func(first *byte, size int)) {
+	p.cache.table.each(func(first *byte) { visit(first, p.pageSize) })
+}
+
 // Pager returns the database that the reader reads.
 func (r *Reader) Pager() *Pager { return r.p }
 

@@ -87,6 +87,7 @@ func (o *Open) Closing() *io.Completion { return o.closing }
 // Start readies the machine.
 func (o *Open) Start(cfg Config) {
 	*o = Open{p: &Pager{cfg: cfg, io: cfg.IO, name: base(cfg.Path), readers: newRegistry(), cache: newCache(cfg.CacheSize)}}
+	o.p.cache.onLoaded = cfg.OnLoaded
 	o.p.covered = map[types.Generation]types.Seq{}
 }
 

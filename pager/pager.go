@@ -43,6 +43,10 @@ type Config struct {
 	// retired its last I/O, with no lock held. It may be nil.
 	OnLetGo func()
 
+	// OnLoaded is told each time that as much as a sixteenth of the cache was read into it, by whoever read the last of it. It must not
+	// wait, and not call the database. It may be nil.
+	OnLoaded func()
+
 	// OnRecovery is told that Open is about to read the log, by whoever steps it. It may be nil.
 	OnRecovery func()
 }

@@ -206,6 +206,25 @@ func (t *table) hint(id types.PageID, size int) {
 	}
 }
 
+// each calls visit for where the bytes of pages' first images begin.
+func (t *table) each(visit func(first *byte)) {
+	top := t.top.Load()
+	if top == nil {
+		return
+	}
+	for i := range *top {
+		chunk := (*top)[i].Load()
+		if chunk == nil {
+			continue
+		}
+		for j := range chunk.slots {
+			if first := chunk.slots[j].start.Load(); first != nil {
+				visit(first)
+			}
+		}
+	}
+}
+
 // setFirst makes img, which may be nil, the first of the chain. The caller holds cache.mu.
 func (t *table) setFirst(id types.PageID, img *Image) {
 	if id >= tableNear {

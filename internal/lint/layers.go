@@ -26,6 +26,9 @@ const backends = Module + "/io/iotest" // conformance suite of the backends
 // anywhere are the packages that every other one may import.
 var anywhere = []string{Module + "/internal/invariant", Module + "/internal/prefetch"}
 
+// forRoot is what only the root package may import: the engine below asks nothing of the operating system.
+const forRoot = Module + "/internal/hugepage"
+
 // forTests are the packages that only tests, and the programs under testing, may import.
 var forTests = []string{Module + "/internal/effort", Module + "/internal/golden", Module + "/internal/lint", backends}
 
@@ -53,6 +56,12 @@ func checkLayers(t *Tree) []Finding {
 func whyNot(f *file, target string) string {
 	if slices.Contains(anywhere, target) {
 		return ""
+	}
+	if target == forRoot {
+		if f.layer() == "." || Module+"/"+f.dir == target {
+			return ""
+		}
+		return target + " is for the root package"
 	}
 	if slices.Contains(forTests, target) {
 		if f.test || f.layer() == "testing" || Module+"/"+f.dir == target {
