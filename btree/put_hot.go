@@ -57,7 +57,7 @@ func (w *Writer) place(root types.PageID, leaf *pathStep, key []byte, e *Entry, 
 	switch {
 	case !first: // it has changed more than that
 	case found && n.cellSize(leaf.index) == was.cellSize(leaf.index):
-		w.replaced(leaf, leaf.index)
+		w.replaced(leaf, was, leaf.index)
 	case !found && n.gapEnd() == was.gapEnd()-n.cellSize(leaf.index): // else cells were moved together
 		w.inserted(leaf, leaf.index)
 	}

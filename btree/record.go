@@ -18,10 +18,22 @@ func (w *Writer) inserted(leaf *pathStep, i int) {
 		pager.Change{At: n.cellOff(i), Len: n.cellSize(i)})
 }
 
-// replaced tells that slot i of a leaf has another value, of the same length.
-func (w *Writer) replaced(leaf *pathStep, i int) {
+// searchFrom is the length from which on what has changed of a value is left to a search: much in the midst of it may be as it was.
+const searchFrom = 256
+
+// replaced tells that slot i of a leaf has another value, of the same length. was is the leaf as it was.
+func (w *Writer) replaced(leaf *pathStep, was node, i int) {
 	n := leaf.node()
-	w.record(leaf, pager.Change{At: n.cellOff(i) + n.storedLen(i), Len: n.cellSize(i) - n.storedLen(i)})
+	from, to := n.cellOff(i)+n.storedLen(i), n.cellOff(i)+n.cellSize(i)
+	for from < to && n[from] == was[from] {
+		from++
+	}
+	for from < to && n[to-1] == was[to-1] {
+		to--
+	}
+	if to-from < searchFrom {
+		w.record(leaf, pager.Change{At: from, Len: to - from})
+	}
 }
 
 // removed tells that slot i was taken out of a leaf, with its cell, which was at off and took size bytes.
