@@ -75,6 +75,7 @@ func (g *layout) build(l *Log, commits []*Commit) {
 		g.commit(c)
 		g.full = g.full || c.full
 		l.reserved -= c.reservation
+		l.reservers--
 		c.reservation = 0
 	}
 	g.header.length = g.length

@@ -106,6 +106,7 @@ type Log struct {
 
 	first, last *Commit // queued, not yet in a group
 	reserved    int64   // bytes reserved for commits that are not laid out yet
+	reservers   int64   // those commits
 	spare       int64   // bytes kept for a transaction that frees space
 
 	entries     []indexEntry // of the commit that is being queued
@@ -290,7 +291,7 @@ func (l *Log) check() {
 		}
 		serials[s.serial] = i
 	}
-	if l.reserved < 0 || l.reserved > l.capacity() {
-		panic(invariant.Failf("wal: %d bytes reserved of %d", l.reserved, l.capacity()))
+	if l.reserved < 0 || l.reserved > l.capacity() || l.reservers < 0 || l.reserved > 0 != (l.reservers > 0) {
+		panic(invariant.Failf("wal: %d bytes reserved of %d, for %d commits", l.reserved, l.capacity(), l.reservers))
 	}
 }

@@ -40,6 +40,13 @@ func (l *Log) currentCapacity() int64 {
 	return max(0, l.geo.end(l.current().place)-l.at.block().Offset-int64(maxFrame(l.cfg.PageSize)))
 }
 
+// crossings returns what groups may take beyond what is reserved for their commits, another one of so many bytes included: a group that
+// goes on in another segment may end there a log block later than its commits' sizes say, since what it leaves in front of the boundary
+// is no whole number of log blocks. The first such block is the spare's. The caller holds the lock.
+func (l *Log) crossings(bytes int64) int64 {
+	return min(l.reservers, (l.reserved+bytes)/l.perSegment(1)) * LogBlockSize
+}
+
 // current returns the segment where the log ends. The caller holds the lock.
 func (l *Log) current() *segment {
 	if l.atPlace >= len(l.segments) || l.segments[l.atPlace].serial != l.at.Serial {
@@ -83,6 +90,7 @@ func (r *Reservation) Release() {
 	}
 	l.mu.Lock()
 	l.reserved -= r.bytes
+	l.reservers--
 	l.mu.Unlock()
 	r.log, r.bytes = nil, 0
 }
@@ -248,10 +256,11 @@ func (l *Log) TryReserve(bytes int64, urgent bool, result *Reservation) (bool, e
 	if urgent {
 		spare = 0
 	}
-	if l.currentCapacity()-l.reserved-spare < bytes && l.capacity()-l.reserved-spare < bytes {
+	if l.currentCapacity()-l.reserved-spare < bytes && l.capacity()-l.reserved-spare < bytes+l.crossings(bytes) {
 		return false, nil
 	}
 	l.reserved += bytes
+	l.reservers++
 	*result = Reservation{log: l, bytes: bytes}
 	return true, nil
 }
@@ -263,7 +272,7 @@ func (r *Reserve) plan() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// An urgent reservation that finds no room grows like any other: the spare is refilled too.
-	missing := r.bytes + l.spare - (l.capacity() - l.reserved)
+	missing := r.bytes + l.crossings(r.bytes) + l.spare - (l.capacity() - l.reserved)
 	if missing <= 0 || r.urgent && missing <= l.spare {
 		return true, nil
 	}
