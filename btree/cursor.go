@@ -12,7 +12,8 @@ import (
 //	armed --> down --> settle --an entry--------------> ended: true
 //	           ^         |  \---none on this side-----> ended: false, the cursor is where it was
 //	           +---------+
-//	             the next leaf
+//	           |         | the next leaf
+//	           +--ahead<-+ (it, and some behind it, have to be read)
 //
 // Next at the last entry ends with false and stays there, so that Prev then gives the last but one; likewise at the first.
 // After a Seek that finds nothing Prev gives the last entry. A cursor that was not moved yet takes Next for First and Prev
@@ -30,6 +31,7 @@ type Cursor struct {
 	seen  uint64 // mutations when the path was made
 
 	path  path
+	ahead readAhead
 	lost  bool // the path does not lead to key
 	known bool // key is a position
 	back  bool // settle goes backward
@@ -49,6 +51,7 @@ const (
 	cursorArmed                     // work: how to get there
 	cursorDown                      // await: nodes down to a leaf
 	cursorSettle                    // work: the entry there, or the way to the next leaf
+	cursorAhead                     // await: the next leaf, and some behind it
 )
 
 type cursorMove uint8
@@ -171,6 +174,18 @@ func (c *Cursor) Step() (types.IOResult[bool], error) {
 			if !c.turn() {
 				return c.none()
 			}
+			if c.state = cursorDown; c.ahead.begin(c.src, &c.path, c.back) {
+				c.state = cursorAhead
+			}
+
+		case cursorAhead:
+			pending, err := c.ahead.step(c.src)
+			switch {
+			case err != nil:
+				return types.Fail[bool](c.Abort(err))
+			case pending != nil:
+				return types.Wait[bool](pending)
+			}
 			c.state = cursorDown
 
 		default:
@@ -193,6 +208,8 @@ func (c *Cursor) aim() {
 		return
 	}
 	c.path.reset()
+	c.ahead.drop()
+	c.ahead.size = 0
 	c.seen, c.lost, c.side = c.src.mutations(), true, false
 	c.state = cursorDown
 }
@@ -200,7 +217,13 @@ func (c *Cursor) aim() {
 // down goes on to a leaf.
 func (c *Cursor) down() (*io.Completion, error) {
 	for !c.path.complete() {
-		pg, pending, err := c.path.load.step(c.src, c.path.next(c.root))
+		id := c.path.next(c.root)
+		pg, ok := c.ahead.take(id)
+		var pending *io.Completion
+		var err error
+		if !ok {
+			pg, pending, err = c.path.load.step(c.src, id)
+		}
 		if pending != nil || err != nil {
 			return pending, err
 		}
@@ -295,5 +318,5 @@ func (c *Cursor) Abort(cause error) error {
 		return cause
 	}
 	c.state, c.lost, c.side, c.on = cursorIdle, true, false, false
-	return c.path.abort(cause)
+	return c.path.abort(c.ahead.abort(cause))
 }

@@ -53,6 +53,7 @@ var Universe = []struct {
 	{State{"btree.ReadLarge", 0}, ""},
 	{State{"btree.ReadLargeAt", 0}, ""},
 	{State{"btree.cursorState", 2}, "cursorDown"},
+	{State{"btree.cursorState", 4}, "cursorAhead"},
 	{State{"btree.deleteState", 1}, "deleteRoom"},
 	{State{"btree.deleteState", 2}, "deleteFind"},
 	{State{"btree.deleteState", 3}, "deleteOld"},
