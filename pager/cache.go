@@ -96,6 +96,13 @@ func (c *cache) hold(delta int64) {
 	c.shrink()
 }
 
+// pinnedBytes returns the bytes of images that can't be evicted.
+func (c *cache) pinnedBytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pinned.bytes
+}
+
 // figures returns the cache's statistics.
 func (c *cache) figures() cacheStats {
 	c.mu.Lock()

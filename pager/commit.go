@@ -17,6 +17,8 @@ const (
 	commitStart   commitState = iota // work: is there anything?
 	commitSync                       // await: blocks that references will name are being synced
 	commitBegin                      // await: the log of a clean database is being made
+	commitRoom                       // work: does the cache have room for the images, which stay until they are written?
+	commitDrain                      // await: the log writes what is queued
 	commitReserve                    // work: reserve blocks for the next checkpoint
 	commitGrow                       // await: the file is being made longer
 	commitLog                        // await: log space
@@ -30,6 +32,7 @@ const (
 //	step                   file            log          table, index   turn       after a cut
 //	sync written blocks    + pages         -            -              held       old
 //	begin the log          needs-log       empty        -              held       old (only the first write after a clean state)
+//	room in the cache      same          as before    -              held       old
 //	reserve blocks, log    longer          longer       -              held       old
 //	queue                  same            queued       new            passed on  old
 //	written                same            new, cached  new            -          old, or new if the group is whole
@@ -95,6 +98,10 @@ func (c *Commit) Step() (types.IOResult[struct{}], error) {
 			}
 		case commitBegin:
 			wait, err = c.beginLog()
+		case commitRoom:
+			c.room()
+		case commitDrain:
+			wait, err = stepInto(&c.wait, &c.state, commitRoom)
 		case commitReserve:
 			err = c.reserve()
 		case commitGrow:
@@ -179,12 +186,12 @@ func (c *Commit) beginLog() (*io.Completion, error) {
 	if c.begin == nil {
 		if c.p.log.Began() {
 			c.build()
-			c.state = commitReserve
+			c.state = commitRoom
 			return nil, nil
 		}
 		c.begin = newBeginLog(c.p)
 	}
-	wait, err := stepInto(c.begin, &c.state, commitReserve)
+	wait, err := stepInto(c.begin, &c.state, commitRoom)
 	if wait == nil && err == nil {
 		c.begin = nil
 		c.build()
@@ -431,6 +438,8 @@ func (c *Commit) Abort(cause error) error {
 		if c.begin != nil {
 			cause = c.begin.Abort(cause)
 		}
+	case commitDrain:
+		cause = c.wait.Abort(cause)
 	case commitGrow:
 		cause = c.grow.Abort(cause)
 	case commitLog:

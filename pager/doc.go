@@ -35,7 +35,8 @@
 //	                       spilled --- queue (a reference in the log) -->  on disk
 //
 //	dirty    private to the writer's transaction, and mutable
-//	pinned   immutable; its frame is not readable in the log yet, so it must stay in memory
+//	pinned   immutable; its frame is not readable in the log yet, so it must stay in memory. A commit is only queued if there
+//	         is room for what it pins (commit_room.go)
 //	clean    immutable; log and file can give it back
 //
 // # Checkpoint, row by row

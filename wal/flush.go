@@ -187,11 +187,11 @@ func (f *flush) finishWrite(p io.Proof) {
 		return
 	}
 	file := l.file
+	l.tell()
 	l.written = f.group.last
 	l.unsynced += f.group.bytes
 	f.written, f.places = f.group.end, f.group.places
 	visible := l.visible
-	l.tell()
 	for _, c := range f.commits {
 		l.setWritten(c)
 		if !c.full && l.visible == c.seq-1 {
@@ -260,7 +260,7 @@ func (f *flush) finishSync(p io.Proof) {
 // tell keeps waits where they are while the watermarks move and the observer is told. The caller holds the lock, and is the
 // leader.
 func (l *Log) tell() {
-	l.telling, l.toldDurable, l.toldVisible = true, l.durable, l.visible
+	l.telling, l.toldDurable, l.toldVisible, l.toldWritten = true, l.durable, l.visible, l.written
 }
 
 // told lets waits go by the watermarks again: the caller wakes them.

@@ -100,8 +100,9 @@ type Log struct {
 	written                  types.Seq
 	unsynced                 int64 // bytes written since the last sync
 	syncWanted               types.Seq
-	telling                  bool      // the observer is being told that durable and visible have moved
+	telling                  bool      // the observer is being told that durable, visible and written have moved
 	toldDurable, toldVisible types.Seq // while telling: what they were before, which waits still go by
+	toldWritten              types.Seq
 	failed                   error
 
 	first, last *Commit // queued, not yet in a group

@@ -18,6 +18,7 @@ type client struct {
 	seq     types.Seq
 	full    bool
 	sync    bool // waits for durable
+	written bool // waits for written, and has no commit of its own
 	pending *io.Completion
 }
 
@@ -29,6 +30,7 @@ type schedule struct {
 	cuts    int
 	early   int
 	left    int
+	written int
 }
 
 // step steps one client and notes how it ends.
@@ -64,6 +66,10 @@ func (s *schedule) end(c *client, err error) {
 			s.clients = append(s.clients[:i], s.clients[i+1:]...)
 			break
 		}
+	}
+	if err == nil && c.written {
+		require.GreaterOrEqual(s.t, s.log.written, c.seq)
+		s.written++
 	}
 	if err == nil && (c.full || c.sync) {
 		s.acked = max(s.acked, c.seq)
@@ -104,6 +110,10 @@ func (s *schedule) run(n int, faults bool, label string) {
 				c.wait.StartDurable(s.log, c.seq)
 			}
 			s.clients = append(s.clients, c)
+			if w := (&client{written: true}); s.rng.IntN(4) == 0 && w.wait.StartWritten(s.log) {
+				w.seq = w.wait.seq
+				s.clients = append(s.clients, w)
+			}
 		case k < 60 && len(s.clients) > 0:
 			s.step(s.clients[s.rng.IntN(len(s.clients))])
 		case k < 66 && len(s.clients) > 0:
@@ -125,7 +135,7 @@ func (s *schedule) run(n int, faults bool, label string) {
 // TestRandomSchedules lets several commits wait at once, on one goroutine, and shows that leadership is never lost, that
 // acknowledgements hold through power cuts, and that stepping early changes nothing.
 func TestRandomSchedules(t *testing.T) {
-	cuts, early, left, failed := 0, 0, 0, 0
+	cuts, early, left, written, failed := 0, 0, 0, 0, 0
 	seeds := uint64(effort.Of(15, 60, 2000))
 	for seed := range seeds {
 		faults := seed%3 == 0
@@ -162,10 +172,11 @@ func TestRandomSchedules(t *testing.T) {
 		}
 		require.Nil(t, w.log.waiters.first, label)
 		s.cut(label + ", the end")
-		cuts, early, left = cuts+s.cuts, early+s.early, left+s.left
+		cuts, early, left, written = cuts+s.cuts, early+s.early, left+s.left, written+s.written
 	}
 	t.Logf("%d seeds, %d failed logs, %d disk images, %d early steps, %d abandoned waits", seeds, failed, cuts, early, left)
 	require.Greater(t, failed, 0)
 	require.Greater(t, early, 100)
 	require.Greater(t, left, 100)
+	require.Greater(t, written, 50)
 }

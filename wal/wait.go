@@ -7,20 +7,21 @@ import (
 )
 
 // Wait is a machine that ends when a commit has met a durability class. While it waits it may lead: step the flush for
-// everybody. The zero Wait is idle; StartVisible, StartDurable and StartIdle begin it. It allocates only when it has to
-// wait for another leader.
+// everybody. The zero Wait is idle; StartVisible, StartDurable, StartWritten and StartIdle begin it. It allocates only when it
+// has to wait for another leader.
 //
 //	follow --no leader--> lead --satisfied--> done
 //	  |  ^                  |
 //	  |  +------abort-------+ (leadership passes on)
 //	  +--satisfied--> done
 //
-// Its error matches types.ErrCommitUnknown if the log failed with the commit on its way. Abort only detaches: the flush
+// Its error matches types.ErrCommitUnknown if the log failed with the commit on its way; for StartWritten it is the log's. Abort only detaches: the flush
 // goes on with the next one who steps it, and the commit's outcome is as if nobody had left.
 type Wait struct {
 	log     *Log
 	seq     types.Seq
 	durable bool // wait for durable, not just visible
+	written bool // wait for written, which comes before
 	idle    bool // wait until no flush is under way or due
 
 	wake       *io.Completion // as a follower; a new one for each wait
@@ -38,6 +39,19 @@ func (w *Wait) StartVisible(l *Log, s types.Seq) { *w = Wait{log: l, seq: s} }
 // StartDurable makes w wait until commit s is durable, and makes the log sync it if nothing else would.
 func (w *Wait) StartDurable(l *Log, s types.Seq) { *w = Wait{log: l, seq: s, durable: true} }
 
+// StartWritten makes w wait until one more group of what is queued is written and the observer knows. It returns false, and there
+// is nothing to wait for, if all is.
+func (w *Wait) StartWritten(l *Log) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.written
+	if l.telling {
+		s = l.toldWritten
+	}
+	*w = Wait{log: l, seq: s + 1, written: true}
+	return s < l.queued
+}
+
 // StartIdle makes w carry on whatever flush is under way or due, until there is none.
 func (w *Wait) StartIdle(l *Log) { *w = Wait{log: l, idle: true} }
 
@@ -48,8 +62,11 @@ func (w *Wait) satisfied() (bool, error) {
 		return l.failed != nil || !l.flush.active() && !l.telling, nil
 	}
 	mark, told := l.visible, l.toldVisible
-	if w.durable {
+	switch {
+	case w.durable:
 		mark, told = l.durable, l.toldDurable
+	case w.written:
+		mark, told = l.written, l.toldWritten
 	}
 	if mark >= w.seq {
 		// Whoever gets the acknowledgement and then reads must see the commit: it waits until the observer knows. The
@@ -57,6 +74,9 @@ func (w *Wait) satisfied() (bool, error) {
 		return !l.telling || told >= w.seq, nil
 	}
 	if l.failed != nil {
+		if w.written { // others' commits are in doubt
+			return true, l.failed
+		}
 		return true, unknown(w.seq, l.failed)
 	}
 	if w.seq > l.queued {

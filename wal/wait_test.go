@@ -79,3 +79,71 @@ func TestLeaderOfAFailedSync(t *testing.T) {
 		require.Equal(t, types.Seq(2), w.log.Queued())
 	}
 }
+
+// writtenObserver looks at a wait for what is being written in the moment in which the observer is told, and begins another.
+type writtenObserver struct {
+	lateObserver
+	again Wait
+}
+
+func (o *writtenObserver) Advanced(_, _ types.Seq) {}
+func (o *writtenObserver) Written([]*Commit) {
+	if o.early != nil {
+		return
+	}
+	require.True(o.t, o.again.StartWritten(o.other.log))
+	for _, w := range []*Wait{o.other, &o.again} {
+		res, err := w.Step()
+		require.NoError(o.t, err)
+		require.NotNil(o.t, res.Pending, "the observer does not know yet")
+		o.early = res.Pending
+	}
+}
+
+// A wait for the next group ends when that is written and the observer knows, and not behind its sync.
+func TestWaitForWritten(t *testing.T) {
+	w := newLogWorld(t, io.MemoryConfig{Manual: true})
+	require.NoError(t, w.begin())
+	var other, none Wait
+	require.False(t, none.StartWritten(w.log))
+	require.NoError(t, w.commit(true, false, 1))
+	require.True(t, other.StartWritten(w.log))
+	o := &writtenObserver{lateObserver: lateObserver{t: t, other: &other}}
+	w.log.cfg.Observer = o
+	var lead Wait
+	lead.StartVisible(w.log, 1)
+	res, err := lead.Step()
+	require.NoError(t, err)
+	require.NotNil(t, res.Pending)
+	w.m.Queue()[0].Complete()
+	res, err = lead.Step()
+	require.NoError(t, err)
+	require.Equal(t, io.KindSync, res.Pending.Kind())
+	require.NotNil(t, o.early)
+	require.True(t, o.early.Done(), "it is woken")
+	for _, wait := range []*Wait{&other, &o.again} {
+		res, err = wait.Step()
+		require.NoError(t, err)
+		require.Nil(t, res.Pending)
+	}
+	require.False(t, none.StartWritten(w.log))
+	_, err = drive(w, &lead)
+	require.NoError(t, err)
+}
+
+// It leads like any other, and when the write fails its error is the log's: no commit of its own is in doubt.
+func TestWaitForWrittenFails(t *testing.T) {
+	w := newLogWorld(t, io.MemoryConfig{Manual: true})
+	require.NoError(t, w.begin())
+	require.NoError(t, w.commit(true, false, 1))
+	var wait Wait
+	require.True(t, wait.StartWritten(w.log))
+	res, err := wait.Step()
+	require.NoError(t, err)
+	require.NotNil(t, res.Pending)
+	w.m.Queue()[0].Fail(errInjected)
+	err = wait.Abort(res.Pending.Err())
+	require.ErrorIs(t, err, types.ErrFailed)
+	require.ErrorIs(t, err, errInjected)
+	require.NotErrorIs(t, err, types.ErrCommitUnknown)
+}

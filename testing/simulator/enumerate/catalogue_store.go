@@ -1,6 +1,8 @@
 package enumerate
 
 import (
+	"fmt"
+
 	"github.com/pawldb/pawl/testing/simulator/cover"
 	"github.com/pawldb/pawl/testing/simulator/plan"
 )
@@ -184,6 +186,8 @@ func crowds() []Workload {
 			})),
 		workload("commits given up", before(some), clients(write(puts(0, 0, 1, 9)), write(puts(0, 1, 1, 9)), write(puts(0, 2, 1, 9)))).
 			acted(1, "pager.commitState commitWait", 0, plan.Abandon).acted(1, "pager.commitState commitWait", 0, plan.AbandonLate),
+		crowded(5).meets(cover.Waited, "pager.commitState commitDrain"),
+		crowded(2).acted(1, "pager.commitState commitWait", 0, plan.Abandon).meets(cover.Waited, "pager.commitState commitDrain"), // which leads then
 		workload("sync beside commits", before(some), clients(relaxed(puts(0, 0, 1, 9)), task(plan.Sync), relaxed(puts(0, 1, 1, 9)), task(plan.Sync))),
 		workload("writers and the length of the file", before(some), clients(write(one(plan.Put, 0, 5, 1, 60_000)), write(puts(0, 50, 20, ofOwnBlock)), checkpoint(truncate))),
 		wide(workload("both files grow for two", before(some), clients(write(puts(0, 0, 30, inWide)), write(puts(0, 1000, 30, inWide)), write(puts(0, 3000, 30, inWide))))),
@@ -203,4 +207,22 @@ func crowds() []Workload {
 		workload("a disk that is full", before(some), with(era(write(puts(0, 0, 30, ofOwnBlock)), write(puts(0, 0, 2, 9)), checkpoint(truncate)),
 			func(e *plan.Era) { e.Capacity = 140 << 10 })).fails(),
 	}
+}
+
+// crowded is a workload of writers whose commits change as many pages as may wait for the log's write, so that each has to wait for the
+// one before. Somebody else looks at the memory that this takes.
+func crowded(writers int) Workload {
+	leaves := 25
+	return wide(workload(fmt.Sprintf("%d commits and room in the cache for one", writers), before(write(puts(0, 0, 3*leaves, inWide)), checkpoint(complete)),
+		with(clients(read(one(plan.Scan, 0, 0, 3*leaves, 0))), func(e *plan.Era) {
+			change := write(every(3, plan.Modify, 0, 0, 3*leaves))
+			for range writers { // all pages are in memory, and each begins when the one before has queued its commit
+				e.Clients = append(e.Clients, plan.Client{Tasks: []plan.Task{task(plan.Sync), read(sleep(1)), change}})
+			}
+			look := plan.Client{Tasks: []plan.Task{read(sleep(1))}}
+			for range 20 {
+				look.Tasks = append(look.Tasks, read(pause(1)))
+			}
+			e.Clients = append(e.Clients, look)
+		})))
 }
