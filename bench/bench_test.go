@@ -45,7 +45,7 @@ func runHere(t *testing.T, w work.Workload, e engines.Engine, keys int) work.Res
 	if err := os.Mkdir(c.Dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if w.Data == work.Shared && !e.Volatile {
+	if w.Data.Made() && !e.Volatile {
 		c.Phase = build
 		if _, err := c.run(); err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ type config struct {
 	Rounds     int
 	Keys       int
 	Duration   time.Duration
+	Limit      time.Duration // of a measurement that has an end of its own; 0: none
 	Cache      int64
 	ColdKeys   int // 0: workloads of many keys are left out
 	ColdMemory int64
@@ -52,6 +53,8 @@ func parseFlags(args []string) (config, error) {
 	f.IntVar(&c.ColdKeys, "cold-keys", 10_000_000, "keys in a store that is larger than the memory; 0: leave those workloads out")
 	coldMemory := f.Int64("cold-memory", 256, "`MiB` of memory that there are for everything then")
 	f.DurationVar(&c.Duration, "duration", 2*time.Second, "length of a measurement that has no end of its own")
+	f.DurationVar(&c.Limit, "limit", time.Minute,
+		"length at which a measurement of many transactions is ended before its own end, and the rate so far counts; 0: never")
 	f.Int64Var(&c.Cache, "cache", 0, "`bytes` of cache, for engines that have their own (default: a quarter of memory, 64 to 256 MiB)")
 	f.StringVar(&chosenWorkloads, "workloads", "",
 		"comma-separated `list` of "+listOf(allWorkloads, workloadName)+" (default: all), or "+nothing)
@@ -83,8 +86,8 @@ func parseFlags(args []string) (config, error) {
 	switch {
 	case f.NArg() > 0:
 		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
-	case c.Rounds < 1, c.Keys < 1, c.Duration <= 0, c.Cache < 0, c.ColdKeys < 0, c.ColdMemory < 1, c.Growth < 0:
-		return c, errors.New("-rounds, -keys, -duration and -cold-memory are above 0, -cache and -cold-keys not below")
+	case c.Rounds < 1, c.Keys < 1, c.Duration <= 0, c.Limit < 0, c.Cache < 0, c.ColdKeys < 0, c.ColdMemory < 1, c.Growth < 0:
+		return c, errors.New("-rounds, -keys, -duration and -cold-memory are above 0, -limit, -cache and -cold-keys not below")
 	}
 	return c, c.choose(chosenWorkloads, chosenEngines)
 }

@@ -32,7 +32,6 @@ func (r *runner) makeData(w work.Workload, e engines.Engine) error {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o777)); err != nil {
 		return err
 	}
-	r.note("data of %s: %d keys", e.Name, r.keysOf(w))
 	run := childRun{Workload: w.Name, Engine: e.Name, Phase: build, Dir: dir, Keys: r.keysOf(w), Cache: r.Cache}
 	res, err := run.start()
 	if err == nil && res.NA != "" {
