@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -30,10 +31,19 @@ type config struct {
 	profiles string
 	results  string
 	state    string
-	from     string
+	from     []string
 
 	workloads []work.Workload
 	engines   []engines.Engine
+}
+
+// text is what of it decides what is measured.
+func (c config) text() string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(fmt.Sprintf("bench: a configuration can't be written: %v", err)) // it is plain values
+	}
+	return string(b)
 }
 
 // nothing is what -workloads says for no workload.
@@ -62,8 +72,12 @@ func parseFlags(args []string) (config, error) {
 		"comma-separated `list` of "+listOf(allEngines, engineName)+" (default: all)")
 	f.StringVar(&c.profiles, "profiles", "", "`directory` for CPU profiles of the measured parts")
 	f.StringVar(&c.results, "results", "", "`file` for the report, with charts in a directory charts beside it, besides printing it")
-	f.StringVar(&c.state, "state", "", "`directory` that keeps what was measured: started again, the run goes on where it broke off")
-	f.StringVar(&c.from, "from", "", "`file` in a state directory: report what it holds, and measure nothing")
+	f.StringVar(&c.state, "state", "", "`file` that keeps what was measured: started again, the run goes on where it broke off")
+	f.Func("from", "state `file`: report what it holds, and measure nothing; more of them, by commas or one -from each, have their "+
+		"verdicts beside its own", func(list string) error {
+		c.from = append(c.from, strings.Split(list, ",")...)
+		return nil
+	})
 	f.BoolVar(&growth, "growth", false, "measure how cost grows with keys and goroutines, too")
 	growthMax := f.Int("growth-max", 10_000_000, "keys of the largest store of -growth")
 	f.BoolVar(&c.Quick, "quick", false,

@@ -21,9 +21,10 @@ import (
 // runner does the steps of a run.
 type runner struct {
 	config
-	state *state
-	dir   string // of the stores
-	notes stdio.Writer
+	state   *state
+	dir     string // of the stores
+	notes   stdio.Writer
+	version string // the program's fingerprint: a data set of another one is made anew
 }
 
 // all does every step, or takes what it gave before.

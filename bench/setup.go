@@ -16,14 +16,10 @@ import (
 
 // setup says what is measured, where, as the report has it.
 func (c config) setup() json.RawMessage {
-	dir := c.dir
-	if dir == "" {
-		dir = os.TempDir()
-	}
 	s := report.Setup{
 		Date: time.Now().Format(time.DateOnly), Tree: tree(),
 		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Processors: runtime.GOMAXPROCS(0),
-		Machine: machine.Describe(dir), Keys: c.Keys, Rounds: c.Rounds, Duration: c.Duration.String(),
+		Machine: machine.Describe(c.storesDir()), Keys: c.Keys, Rounds: c.Rounds, Duration: c.Duration.String(),
 		ColdKeys: c.ColdKeys, ColdMemory: c.ColdMemory, Quick: c.Quick, Absent: engines.Absent, LoadBefore: loadAverage(),
 	}
 	for _, e := range c.engines {
@@ -36,6 +32,14 @@ func (c config) setup() json.RawMessage {
 		panic(fmt.Sprintf("bench: a report's setup can't be written: %v", err)) // it is plain values
 	}
 	return b
+}
+
+// storesDir is the directory that -dir says.
+func (c config) storesDir() string {
+	if c.dir == "" {
+		return os.TempDir()
+	}
+	return c.dir
 }
 
 // chooseNames sets what takes part, by the names that a state file has kept.
