@@ -51,7 +51,7 @@ func (c *config) chooseNames() error {
 	return c.choose(list, strings.Join(c.Engines, ","))
 }
 
-// tree returns which commit of pawl this is, as far as git can tell.
+// tree returns which commit of pawl this is, as far as git can tell. What a run writes itself is no change.
 func tree() string {
 	git := func(args ...string) (string, error) {
 		out, err := exec.Command("git", args...).Output()
@@ -61,7 +61,8 @@ func tree() string {
 	if err != nil {
 		return "unknown"
 	}
-	if changed, err := git("status", "--porcelain", "--untracked-files=no"); err != nil || changed != "" {
+	if changed, err := git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results", ":!RESULTS.md",
+		":!"+chartsDir); err != nil || changed != "" {
 		return rev + " with changes"
 	}
 	return rev
