@@ -45,7 +45,7 @@ func runHere(t *testing.T, w work.Workload, e engines.Engine, keys int) work.Res
 	if err := os.Mkdir(c.Dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if w.Data == work.Shared && !e.Volatile {
+	if w.Data.Made() && !e.Volatile {
 		c.Phase = build
 		if _, err := c.run(); err != nil {
 			t.Fatal(err)
@@ -135,61 +135,6 @@ func TestReportOfRunsInOwnProcesses(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
-	}
-}
-
-// A run that broke off behind a round goes on there, and keeps what it had.
-func TestResume(t *testing.T) {
-	stateDir, dir := t.TempDir(), t.TempDir()
-	args := []string{
-		"-dir", dir, "-rounds", "2", "-keys", "40", "-duration", "1ms", "-workloads", "get,commit", "-engines", "pawl,bbolt",
-		"-cold-keys", "0", "-state", stateDir,
-	}
-	var whole bytes.Buffer
-	if err := parentMain(args, &whole, stdio.Discard); err != nil {
-		t.Fatal(err)
-	}
-	finished, running := filepath.Join(stateDir, finishedFile), filepath.Join(stateDir, runsFile)
-	b, err := os.ReadFile(finished)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.SplitAfter(string(b), "\n")
-	const kept = 6 // the head, the limits, two counts of syncs, get/1 and get/2
-	if len(lines) != kept+2+1+1 {
-		t.Fatalf("%d lines: %s", len(lines), b)
-	}
-	broken := strings.Join(lines[:kept], "") + lines[kept][:len(lines[kept])/2]
-	if err := os.WriteFile(running, []byte(broken), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	var notes bytes.Buffer
-	if err := parentMain(args, stdio.Discard, &notes); err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(notes.String(), "round"); n != 2*2 || strings.Contains(notes.String(), "get") {
-		t.Errorf("measured again:\n%s", notes.String())
-	}
-	b, err = os.ReadFile(finished)
-	if again := strings.SplitAfter(string(b), "\n"); err != nil || len(again) != len(lines) ||
-		strings.Join(again[:kept], "") != strings.Join(lines[:kept], "") {
-		t.Errorf("%v, kept:\n%s", err, b)
-	}
-	var from bytes.Buffer
-	err = parentMain([]string{"-from", finished}, &from, stdio.Discard)
-	if err != nil || !strings.Contains(from.String(), "### commit\n") {
-		t.Errorf("%v, from the file:\n%s", err, from.String())
-	}
-
-	// Another configuration does not go on, and does not throw away.
-	if err := os.WriteFile(running, []byte(broken), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := parentMain(append(args, "-keys", "41"), stdio.Discard, stdio.Discard); err == nil {
-		t.Error("a run of another configuration goes on")
-	}
-	if left, err := os.ReadFile(running); err != nil || string(left) != broken {
-		t.Errorf("%v, the file is now %s", err, left)
 	}
 }
 

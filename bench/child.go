@@ -32,9 +32,10 @@ type childRun struct {
 	Workload   string
 	Engine     string
 	Phase      phase
-	Dir        string // empty, or the shared data set
+	Dir        string // empty, or the shared data set or a copy of it
 	Keys       int
 	Duration   time.Duration
+	Limit      time.Duration
 	Goroutines int // in place of the workload's; 0: that
 	Round      int
 	Cache      int64
@@ -126,6 +127,8 @@ type running struct {
 // run does the run in this process. What an engine can't do is a result that says so.
 func (c childRun) run() (r work.Result, err error) {
 	u := running{childRun: c}
+	began := time.Now()
+	defer func() { r.Whole = time.Since(began) }()
 	if u.workload, err = find(c.Workload, work.All(), workloadName); err != nil {
 		return r, err
 	}
@@ -137,8 +140,8 @@ func (c childRun) run() (r work.Result, err error) {
 			return work.Result{NA: fmt.Sprintf("memory can't be limited here: %v", err)}, nil
 		}
 	}
-	u.world = work.NewWorld(c.Keys, u.workload.ValueSize(), u.workload.Data == work.Shared)
-	u.world.Duration, u.world.Goroutines, u.world.Seed = c.Duration, c.Goroutines, c.Round
+	u.world = work.NewWorld(c.Keys, u.workload.ValueSize(), u.workload.Data == work.Shared || c.Phase == build)
+	u.world.Duration, u.world.Limit, u.world.Goroutines, u.world.Seed = c.Duration, c.Limit, c.Goroutines, c.Round
 	if u.engine.Copies {
 		u.world.Copies()
 	}
@@ -196,9 +199,17 @@ func (u *running) build() error {
 	return u.with(u.world.Verify)
 }
 
-// filled reports whether the run puts all keys itself before it measures.
-func (u *running) filled() bool {
-	return u.workload.Data == work.Filled && u.workload.Crash == nil || u.workload.Data == work.Shared && u.engine.Volatile
+// fill puts all keys, or takes over what is there, as the workload wants it.
+func (u *running) fill() error {
+	switch {
+	case u.workload.Data == work.Empty:
+		return nil
+	case u.workload.Data == work.Filled || u.engine.Volatile:
+		return u.world.Fill()
+	case u.workload.Data == work.Copied:
+		u.world.TakeOver()
+	}
+	return nil
 }
 
 // measure is the run: what is in the store before, the measured part, and what is verified behind it.
@@ -218,11 +229,13 @@ func (u *running) measure() (r work.Result, err error) {
 			err = errors.Join(err, u.world.Store.Close())
 		}
 	}()
-	if u.filled() {
-		if err := u.world.Fill(); err != nil {
+	began := time.Now()
+	if u.workload.Crash == nil {
+		if err := u.fill(); err != nil {
 			return r, err
 		}
 	}
+	filling := time.Since(began)
 	written, noCounter := u.written()
 	put, before := u.world.Logical(), u.figures()
 	runtime.GC() // what filling left
@@ -236,6 +249,7 @@ func (u *running) measure() (r work.Result, err error) {
 		return r, err
 	}
 	_, r.PeakRSS = machine.RSS()
+	r.Filling = filling
 	r.BaseRSS, r.BaseHeap, r.LiveHeap = baseRSS, baseHeap, liveHeap()
 	r.Logical = u.world.Logical() - put
 	u.engineFigures(&r, before)
@@ -255,7 +269,10 @@ func (u *running) measure() (r work.Result, err error) {
 	if r.Bytes, r.Main, err = sizeOf(u.Dir); err != nil || u.workload.Data == work.Shared {
 		return r, err
 	}
-	return r, u.with(u.world.Verify)
+	began = time.Now()
+	err = u.with(u.world.Verify)
+	r.Verifying = time.Since(began)
+	return r, err
 }
 
 // written asks what the device has written, of a run that writes to it.
@@ -325,7 +342,7 @@ func (u *running) crash() (err error) {
 	if u.world.Store, err = u.open(); err != nil {
 		return err
 	}
-	if err := errors.Join(u.world.Fill(), u.workload.Crash(u.world)); err != nil {
+	if err := errors.Join(u.fill(), u.workload.Crash(u.world)); err != nil {
 		return err
 	}
 	var b []byte

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,6 +18,7 @@ type config struct {
 	Rounds     int
 	Keys       int
 	Duration   time.Duration
+	Limit      time.Duration // of a measurement that has an end of its own; 0: none
 	Cache      int64
 	ColdKeys   int // 0: workloads of many keys are left out
 	ColdMemory int64
@@ -29,10 +31,19 @@ type config struct {
 	profiles string
 	results  string
 	state    string
-	from     string
+	from     []string
 
 	workloads []work.Workload
 	engines   []engines.Engine
+}
+
+// text is what of it decides what is measured.
+func (c config) text() string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(fmt.Sprintf("bench: a configuration can't be written: %v", err)) // it is plain values
+	}
+	return string(b)
 }
 
 // nothing is what -workloads says for no workload.
@@ -52,6 +63,8 @@ func parseFlags(args []string) (config, error) {
 	f.IntVar(&c.ColdKeys, "cold-keys", 10_000_000, "keys in a store that is larger than the memory; 0: leave those workloads out")
 	coldMemory := f.Int64("cold-memory", 256, "`MiB` of memory that there are for everything then")
 	f.DurationVar(&c.Duration, "duration", 2*time.Second, "length of a measurement that has no end of its own")
+	f.DurationVar(&c.Limit, "limit", time.Minute,
+		"length at which a measurement of many transactions is ended before its own end, and the rate so far counts; 0: never")
 	f.Int64Var(&c.Cache, "cache", 0, "`bytes` of cache, for engines that have their own (default: a quarter of memory, 64 to 256 MiB)")
 	f.StringVar(&chosenWorkloads, "workloads", "",
 		"comma-separated `list` of "+listOf(allWorkloads, workloadName)+" (default: all), or "+nothing)
@@ -59,8 +72,12 @@ func parseFlags(args []string) (config, error) {
 		"comma-separated `list` of "+listOf(allEngines, engineName)+" (default: all)")
 	f.StringVar(&c.profiles, "profiles", "", "`directory` for CPU profiles of the measured parts")
 	f.StringVar(&c.results, "results", "", "`file` for the report, with charts in a directory charts beside it, besides printing it")
-	f.StringVar(&c.state, "state", "", "`directory` that keeps what was measured: started again, the run goes on where it broke off")
-	f.StringVar(&c.from, "from", "", "`file` in a state directory: report what it holds, and measure nothing")
+	f.StringVar(&c.state, "state", "", "`file` that keeps what was measured: started again, the run goes on where it broke off")
+	f.Func("from", "state `file`: report what it holds, and measure nothing; more of them, by commas or one -from each, have their "+
+		"verdicts beside its own", func(list string) error {
+		c.from = append(c.from, strings.Split(list, ",")...)
+		return nil
+	})
 	f.BoolVar(&growth, "growth", false, "measure how cost grows with keys and goroutines, too")
 	growthMax := f.Int("growth-max", 10_000_000, "keys of the largest store of -growth")
 	f.BoolVar(&c.Quick, "quick", false,
@@ -83,8 +100,8 @@ func parseFlags(args []string) (config, error) {
 	switch {
 	case f.NArg() > 0:
 		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
-	case c.Rounds < 1, c.Keys < 1, c.Duration <= 0, c.Cache < 0, c.ColdKeys < 0, c.ColdMemory < 1, c.Growth < 0:
-		return c, errors.New("-rounds, -keys, -duration and -cold-memory are above 0, -cache and -cold-keys not below")
+	case c.Rounds < 1, c.Keys < 1, c.Duration <= 0, c.Limit < 0, c.Cache < 0, c.ColdKeys < 0, c.ColdMemory < 1, c.Growth < 0:
+		return c, errors.New("-rounds, -keys, -duration and -cold-memory are above 0, -limit, -cache and -cold-keys not below")
 	}
 	return c, c.choose(chosenWorkloads, chosenEngines)
 }

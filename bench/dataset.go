@@ -25,14 +25,13 @@ func (r *runner) makeData(w work.Workload, e engines.Engine) error {
 		return nil
 	}
 	dir := r.dataDir(w, e)
-	made := dir + ".made" // empty file: the set is whole
-	if _, err := os.Stat(made); err == nil {
+	made := dir + ".made" // the set is whole; what made it
+	if by, err := os.ReadFile(made); err == nil && string(by) == r.version {
 		return nil
 	}
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o777)); err != nil {
+	if err := errors.Join(os.RemoveAll(made), os.RemoveAll(dir), os.MkdirAll(dir, 0o777)); err != nil {
 		return err
 	}
-	r.note("data of %s: %d keys", e.Name, r.keysOf(w))
 	run := childRun{Workload: w.Name, Engine: e.Name, Phase: build, Dir: dir, Keys: r.keysOf(w), Cache: r.Cache}
 	res, err := run.start()
 	if err == nil && res.NA != "" {
@@ -41,7 +40,7 @@ func (r *runner) makeData(w work.Workload, e engines.Engine) error {
 	if err != nil {
 		return fmt.Errorf("data set: %w", err)
 	}
-	return os.WriteFile(made, nil, 0o666)
+	return os.WriteFile(made, []byte(r.version), 0o666)
 }
 
 // largestFile returns the largest file below a directory.

@@ -3,8 +3,8 @@
 //
 //	parent                          child, one a (workload, round, engine)
 //	------                          --------------------------------------
-//	what the machine does           open a store: an empty one, or the data set that was made before
-//	for each workload               fill it, if the workload changes it (not measured)
+//	what the machine does           open a store: an empty one, or the data set that was made before, or a copy of it
+//	for each workload               fill it, if the workload wants that (not measured)
 //	  make shared data sets         measure
 //	  for each round   <---------+  close, open again, verify every key
 //	    raw figure of the disk   |  print

@@ -85,7 +85,7 @@ func (r *runner) grow(w work.Workload, e engines.Engine, p *report.Point) error 
 	sized.Keys = p.Keys
 	var res work.Result
 	var err error
-	if w.Data == work.Shared {
+	if w.Data.Made() {
 		err = sized.makeData(w, e)
 	}
 	if err == nil {

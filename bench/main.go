@@ -33,7 +33,7 @@ func parentMain(args []string, out, notes stdio.Writer) error {
 		return err
 	}
 	var rep *report.Report
-	if c.from != "" {
+	if len(c.from) > 0 {
 		rep, err = reportFrom(c.from)
 	} else {
 		rep, err = c.measureAll(notes)
@@ -61,8 +61,22 @@ func (c config) publish(rep *report.Report, out stdio.Writer) error {
 	return err
 }
 
-// reportFrom makes a report of what a state file holds.
-func reportFrom(file string) (*report.Report, error) {
+// reportFrom makes a report of what a state file holds, with the verdicts of others beside its own.
+func reportFrom(files []string) (*report.Report, error) {
+	var all []*report.Report
+	for _, file := range files {
+		rep, err := reportOf(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		all = append(all, rep)
+	}
+	all[0].Others = all[1:]
+	return all[0], nil
+}
+
+// reportOf makes a report of what one state file holds.
+func reportOf(file string) (*report.Report, error) {
 	head, steps, err := readState(file)
 	if err != nil {
 		return nil, err
@@ -77,22 +91,18 @@ func reportFrom(file string) (*report.Report, error) {
 
 // measureAll measures, and goes on where a run with the same state broke off.
 func (c config) measureAll(notes stdio.Writer) (rep *report.Report, err error) {
-	print, err := c.fingerprint()
+	version, err := c.fingerprint()
 	if err != nil {
 		return nil, err
 	}
-	setup := c.setup()
-	st, err := openState(c.state, stateHead{Fingerprint: print, Config: c, Setup: setup})
+	if err := os.MkdirAll(c.storesDir(), 0o777); err != nil { // its file system is asked for
+		return nil, err
+	}
+	st, err := openState(c.state, stateHead{Fingerprint: version, Shape: c.shape(), Config: c, Setup: c.setup()})
 	if err != nil {
 		return nil, err
 	}
-	if c.state != "" { // what is kept says when it began
-		head, _, err := readState(st.file.Name())
-		if err != nil {
-			return nil, err
-		}
-		setup = head.Setup
-	}
+	defer func() { err = errors.Join(err, st.close()) }()
 	dir, err := c.workDir(st.fresh)
 	if err != nil {
 		return nil, err
@@ -107,29 +117,22 @@ func (c config) measureAll(notes stdio.Writer) (rep *report.Report, err error) {
 			return nil, err
 		}
 	}
-	r := runner{config: c, state: st, dir: dir, notes: notes}
-	if rep, err = r.all(setup); err != nil {
-		return nil, err
-	}
-	return rep, st.finish()
+	r := runner{config: c, state: st, dir: dir, notes: notes, version: version}
+	return r.all(st.setup)
 }
 
 // workDir makes the directory of the stores. Of a run that may be resumed it has a name that is found again, and keeps its
-// data sets until another run begins with the same state directory.
+// data sets until another run begins with the same state file.
 func (c config) workDir(fresh bool) (string, error) {
 	if c.state == "" {
 		return os.MkdirTemp(c.dir, "pawl-bench-")
 	}
-	dir := c.dir
-	if dir == "" {
-		dir = os.TempDir()
-	}
-	stateDir, err := filepath.Abs(c.state)
+	stateFile, err := filepath.Abs(c.state)
 	if err != nil {
 		return "", err
 	}
-	name := sha256.Sum256([]byte(stateDir))
-	dir = filepath.Join(dir, fmt.Sprintf("pawl-bench-%x", name[:8]))
+	name := sha256.Sum256([]byte(stateFile))
+	dir := filepath.Join(c.storesDir(), fmt.Sprintf("pawl-bench-%x", name[:8]))
 	names, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
 		return "", err

@@ -7,7 +7,9 @@ import (
 	stdio "io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pawldb/pawl/bench/internal/engines"
@@ -19,9 +21,10 @@ import (
 // runner does the steps of a run.
 type runner struct {
 	config
-	state *state
-	dir   string // of the stores
-	notes stdio.Writer
+	state   *state
+	dir     string // of the stores
+	notes   stdio.Writer
+	version string // the program's fingerprint: a data set of another one is made anew
 }
 
 // all does every step, or takes what it gave before.
@@ -164,19 +167,35 @@ func (r *runner) round(w work.Workload, round int) (one report.Round, err error)
 			r.note("%s, round %d: %s n/a, %s", w.Name, round+1, e.Name, res.NA)
 			continue
 		}
-		r.note("%s, round %d: %s %.4g %s/s", w.Name, round+1, e.Name, res.Rate(), w.Unit)
+		r.note("%s, round %d: %s %.4g %s/s in %v; %v in all, %v to fill, %v to verify", w.Name, round+1, e.Name, res.Rate(), w.Unit,
+			tenth(res.Elapsed), tenth(res.Whole), tenth(res.Filling), tenth(res.Verifying))
 	}
 	return one, nil
 }
 
-// withData returns the engines that have their data set, if the workload wants one.
+// tenth rounds a time as a note on progress has it.
+func tenth(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
+
+// withData returns the engines that have their data set, if the workload wants one or copies of one. As many are made at a
+// time as there are processors.
 func (r *runner) withData(w work.Workload, all []engines.Engine, results map[string]work.Result) ([]engines.Engine, error) {
-	if w.Data != work.Shared {
+	if !w.Data.Made() {
 		return all, nil
 	}
+	began, errs := time.Now(), make([]error, len(all))
+	var turns sync.WaitGroup
+	places := make(chan struct{}, max(runtime.GOMAXPROCS(0), 1)) // nothing is measured meanwhile
+	for at, e := range all {
+		places <- struct{}{}
+		turns.Go(func() { errs[at] = r.makeData(w, e); <-places })
+	}
+	turns.Wait()
+	if took := tenth(time.Since(began)); took > 0 {
+		r.note("data sets of %d keys in %v", r.keysOf(w), took)
+	}
 	var have []engines.Engine
-	for _, e := range all {
-		res, err := forgive(e, work.Result{}, r.makeData(w, e))
+	for at, e := range all {
+		res, err := forgive(e, work.Result{}, errs[at])
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +248,7 @@ func (r *runner) raw(w work.Workload, first engines.Engine) (*machine.Limit, err
 // goroutines is their number in place of the workload's own; 0: that.
 func (r *runner) once(w work.Workload, e engines.Engine, round, goroutines int) (res work.Result, err error) {
 	run := childRun{
-		Workload: w.Name, Engine: e.Name, Keys: r.keysOf(w), Duration: r.Duration, Round: round, Cache: r.Cache,
+		Workload: w.Name, Engine: e.Name, Keys: r.keysOf(w), Duration: r.Duration, Limit: r.Limit, Round: round, Cache: r.Cache,
 		Goroutines: goroutines,
 	}
 	if w.Data == work.Shared && !e.Volatile {
@@ -239,6 +258,11 @@ func (r *runner) once(w work.Workload, e engines.Engine, round, goroutines int) 
 			return res, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(run.Dir)) }()
+	}
+	if w.Data == work.Copied && !e.Volatile {
+		if err := machine.Copy(run.Dir, r.dataDir(w, e)); err != nil {
+			return res, fmt.Errorf("copy of the data set: %w", err)
+		}
 	}
 	if r.profiles != "" {
 		run.Profile = filepath.Join(r.profiles, fmt.Sprintf("%s-%s-%d.prof", w.Name, e.Name, round+1))

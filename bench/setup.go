@@ -16,14 +16,10 @@ import (
 
 // setup says what is measured, where, as the report has it.
 func (c config) setup() json.RawMessage {
-	dir := c.dir
-	if dir == "" {
-		dir = os.TempDir()
-	}
 	s := report.Setup{
 		Date: time.Now().Format(time.DateOnly), Tree: tree(),
 		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Processors: runtime.GOMAXPROCS(0),
-		Machine: machine.Describe(dir), Keys: c.Keys, Rounds: c.Rounds, Duration: c.Duration.String(),
+		Machine: machine.Describe(c.storesDir()), Keys: c.Keys, Rounds: c.Rounds, Duration: c.Duration.String(),
 		ColdKeys: c.ColdKeys, ColdMemory: c.ColdMemory, Quick: c.Quick, Absent: engines.Absent, LoadBefore: loadAverage(),
 	}
 	for _, e := range c.engines {
@@ -38,6 +34,14 @@ func (c config) setup() json.RawMessage {
 	return b
 }
 
+// storesDir is the directory that -dir says.
+func (c config) storesDir() string {
+	if c.dir == "" {
+		return os.TempDir()
+	}
+	return c.dir
+}
+
 // chooseNames sets what takes part, by the names that a state file has kept.
 func (c *config) chooseNames() error {
 	list := strings.Join(c.Workloads, ",")
@@ -47,7 +51,7 @@ func (c *config) chooseNames() error {
 	return c.choose(list, strings.Join(c.Engines, ","))
 }
 
-// tree returns which commit of pawl this is, as far as git can tell.
+// tree returns which commit of pawl this is, as far as git can tell. What a run writes itself is no change.
 func tree() string {
 	git := func(args ...string) (string, error) {
 		out, err := exec.Command("git", args...).Output()
@@ -57,7 +61,8 @@ func tree() string {
 	if err != nil {
 		return "unknown"
 	}
-	if changed, err := git("status", "--porcelain", "--untracked-files=no"); err != nil || changed != "" {
+	if changed, err := git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results", ":!RESULTS.md",
+		":!"+chartsDir); err != nil || changed != "" {
 		return rev + " with changes"
 	}
 	return rev

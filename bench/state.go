@@ -3,8 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,20 +12,15 @@ import (
 	"path/filepath"
 )
 
-// A state file keeps a run's steps, so that a run that broke off goes on behind the last whole one. It is lines of JSON:
-// a head, then a line a step. A step is a name and what it gave: the machine's limits, a count of syncs, or a whole round of a
-// workload, so that the engines of one round always followed each other. A last line that was cut off is dropped.
-//
-//	runs.jsonl      of a run that is not over
-//	finished.jsonl  of the last one that is; -from reads either
-const (
-	runsFile     = "runs.jsonl"
-	finishedFile = "finished.jsonl"
-)
+// A state file keeps a run's steps, so that a run that broke off goes on behind the last whole one, on another machine too if it
+// is of the same shape. It is lines of JSON: a head, then a line a step. A step is a name and what it gave: the machine's
+// limits, a count of syncs, or a whole round of a workload, so that the engines of one round always followed each other. A
+// last line that was cut off is dropped. When all steps are there the run is over, and starting it again only reports it.
 
-// stateHead is a state file's first line. Only a run with the same fingerprint goes on.
+// stateHead is a state file's first line. Only a run with the same fingerprint, on such a machine, goes on.
 type stateHead struct {
 	Fingerprint string // of the configuration and the program, so of all engines, this tree's included
+	Shape       string // of the machine
 	Config      config
 	Setup       json.RawMessage // of the report
 }
@@ -43,56 +36,41 @@ var errNotMeasured = errors.New("not measured")
 
 // state is what is kept of a run. Without a file it keeps nothing.
 type state struct {
-	dir   string
-	file  *os.File // nil: nothing is kept
+	file  *os.File        // nil: nothing is kept
+	setup json.RawMessage // of the report, when the run began
 	steps map[string]json.RawMessage
 	read  bool // it is only read
 	fresh bool // it was begun by this start
 }
 
-// fingerprint tells configurations and programs apart.
-func (c config) fingerprint() (string, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	f, err := os.Open(program)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := stdio.Copy(h, f); err != nil {
-		return "", err
-	}
-	if err := json.NewEncoder(h).Encode(c); err != nil {
-		return "", err
-	}
-	fmt.Fprintln(h, c.dir)
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
+// otherwise is what can be done where a run can't go on.
+const otherwise = "remove it, or choose another -state"
 
-// openState opens a directory's state, or begins one. Steps of another configuration or program are an error: they are
-// not to be mixed, and not thrown away without being asked.
-func openState(dir string, head stateHead) (*state, error) {
-	if dir == "" {
-		return &state{steps: map[string]json.RawMessage{}}, nil
+// openState opens a state file, or begins one. Steps of another configuration, program or kind of machine are an error:
+// they are not to be mixed, and not thrown away without being asked.
+func openState(name string, head stateHead) (*state, error) {
+	if name == "" {
+		return &state{steps: map[string]json.RawMessage{}, setup: head.Setup}, nil
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 		return nil, err
 	}
-	name := filepath.Join(dir, runsFile)
 	found, steps, err := readState(name)
 	begun := err == nil
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		steps = map[string]json.RawMessage{}
+		found, steps = head, map[string]json.RawMessage{}
 	case err != nil:
 		return nil, err
+	case found.Config.text() != head.Config.text():
+		return nil, fmt.Errorf("%s is of another configuration: %s", name, otherwise)
 	case found.Fingerprint != head.Fingerprint:
-		return nil, fmt.Errorf("%s is of another configuration or another version: remove it, or choose another -state", name)
+		return nil, fmt.Errorf("%s is of another version of pawl, the benchmark, Go or a module: %s", name, otherwise)
+	case found.Shape != head.Shape:
+		return nil, fmt.Errorf("%s was measured on another kind of machine, %s; this one has %s: %s", name, found.Shape,
+			head.Shape, otherwise)
 	}
-	s := &state{dir: dir, steps: steps, fresh: !begun}
+	s := &state{steps: steps, setup: found.Setup, fresh: !begun}
 	if s.file, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o666); err != nil {
 		return nil, err
 	}
@@ -182,13 +160,10 @@ func (s *state) do(step string, gave any, fn func() error) error {
 	return s.append(stateStep{step, b})
 }
 
-// finish keeps a run that is over under another name.
-func (s *state) finish() error {
+// close closes the file.
+func (s *state) close() error {
 	if s.file == nil {
 		return nil
 	}
-	if err := s.file.Close(); err != nil {
-		return err
-	}
-	return os.Rename(s.file.Name(), filepath.Join(s.dir, finishedFile))
+	return s.file.Close()
 }

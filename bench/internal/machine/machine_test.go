@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -106,5 +107,48 @@ func TestGroup(t *testing.T) {
 	}
 	if err := g.Remove(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A copy has the same bytes, and its holes are holes.
+func TestCopy(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(from, "sub"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	contents := map[string][]byte{"empty": nil, "small": []byte("abc"), "sub/large": bytes.Repeat([]byte("large"), 1<<18)}
+	for name, content := range contents {
+		if err := os.WriteFile(filepath.Join(from, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const hole = 1 << 28
+	f, err := os.Create(filepath.Join(from, "sparse"))
+	if err == nil {
+		_, err = f.WriteAt([]byte("end"), hole)
+	}
+	if err := errors.Join(err, f.Truncate(2*hole), f.Close(), Copy(to, from)); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range contents {
+		if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s: %d bytes, expected %d, %v", name, len(got), len(content), err)
+		}
+	}
+	copied, err := os.Open(filepath.Join(to, "sparse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	end := make([]byte, 4)
+	if _, err := copied.ReadAt(end, hole); err != nil || string(end) != "end\x00" {
+		t.Errorf("%q behind the hole, %v", end, err)
+	}
+	info, err := copied.Stat()
+	if err != nil || info.Size() != 2*hole || runtime.GOOS == "linux" && OnDisk(info) > 1<<20 {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if err := Copy(to, from); err == nil {
+		t.Error("a copy went over files that are there")
 	}
 }

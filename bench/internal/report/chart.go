@@ -11,7 +11,8 @@ import (
 	"github.com/go-analyze/charts"
 )
 
-// WriteCharts writes an SVG chart for each workload that has figures, and one of how cost grows.
+// WriteCharts writes an SVG chart for each workload that has figures, one of the main ones together, and one of how cost
+// grows.
 func (r *Report) WriteCharts(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
@@ -23,6 +24,11 @@ func (r *Report) WriteCharts(dir string) error {
 		}
 		if err != nil {
 			return fmt.Errorf("chart of %s: %w", s.Workload.Name, err)
+		}
+	}
+	if svg := r.overview(); svg != nil {
+		if err := os.WriteFile(filepath.Join(dir, OverviewFile), svg, 0o666); err != nil {
+			return err
 		}
 	}
 	if len(r.Growth) == 0 {

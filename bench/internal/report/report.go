@@ -2,7 +2,9 @@ package report
 
 import (
 	"fmt"
+	"path"
 	"strings"
+	"time"
 
 	"github.com/pawldb/pawl/bench/internal/engines"
 	"github.com/pawldb/pawl/bench/internal/machine"
@@ -16,6 +18,7 @@ type Report struct {
 	Syncs    []SyncCount
 	Sections []Section // one a workload
 	Growth   []Point
+	Others   []*Report // of other runs: their verdicts stand beside this one's
 }
 
 // Setup says what was measured, where.
@@ -82,6 +85,14 @@ func (s Section) of(engine string) (results []work.Result, raw []machine.Limit) 
 	return results, raw
 }
 
+// stopped returns the limit at which an engine was stopped before its own end, in one round at the least; 0: it was not.
+func (s Section) stopped(engine string) (limit time.Duration) {
+	for _, round := range s.Rounds {
+		limit = max(limit, round.Results[engine].Stopped)
+	}
+	return limit
+}
+
 // na returns why an engine has no figure; empty: it has, or took no part.
 func (s Section) na(engine string) string {
 	for _, round := range s.Rounds {
@@ -110,6 +121,9 @@ func (r *Report) Markdown(charts string) string {
 	r.syncs(&s)
 	r.verdicts(&s)
 	s.WriteString("## Workloads\n\n")
+	if charts != "" && r.overview() != nil {
+		fmt.Fprintf(&s, "![The main workloads](%s)\n\n", path.Join(charts, OverviewFile))
+	}
 	r.legend(&s)
 	for _, section := range r.Sections {
 		r.table(&s, section, charts)
@@ -124,11 +138,15 @@ func (r *Report) Markdown(charts string) string {
 func (r *Report) head(s *strings.Builder) {
 	c := r.Setup
 	s.WriteString("# Results\n\n")
-	fmt.Fprintf(s, "- %s, tree %s; %s, %s, %d processors", c.Date, c.Tree, c.Go, c.System, c.Processors)
-	if c.Machine != "" {
-		fmt.Fprintf(s, "; %s", c.Machine)
+	fmt.Fprintf(s, "- %s\n", c.where())
+	for i, other := range r.Others {
+		fmt.Fprintf(s, "- run %d, whose verdicts stand beside: %s\n", i+2, other.Setup.where())
+		if other.Setup.Keys != c.Keys || other.Setup.Rounds != c.Rounds || other.Setup.Duration != c.Duration {
+			fmt.Fprintf(s, "- run %d has %s keys, %d rounds, %s each\n", i+2, grouped(other.Setup.Keys), other.Setup.Rounds,
+				other.Setup.Duration)
+		}
 	}
-	fmt.Fprintf(s, "\n- %s keys of %d bytes with %d-byte values; medians of %d rounds, %s each; commits durable unless said\n",
+	fmt.Fprintf(s, "- %s keys of %d bytes with %d-byte values; medians of %d rounds, %s each; commits durable unless said\n",
 		grouped(c.Keys), work.KeySize, work.ValueSize, c.Rounds, c.Duration)
 	if c.ColdKeys > 0 {
 		fmt.Fprintf(s, "- cold rows: %s keys, %d MiB of memory for everything\n", grouped(c.ColdKeys), c.ColdMemory>>20)
@@ -149,6 +167,18 @@ func (r *Report) head(s *strings.Builder) {
 	}
 	s.WriteString("\n")
 }
+
+// where says of what tree a run was, where and when.
+func (c Setup) where() string {
+	text := fmt.Sprintf("%s, tree %s; %s, %s, %d processors", c.Date, c.Tree, c.Go, c.System, c.Processors)
+	if c.Machine != "" {
+		text += "; " + c.Machine
+	}
+	return text
+}
+
+// indicative reports whether verdicts of the run only indicate.
+func (c Setup) indicative() bool { return c.Quick || c.Rounds < 5 }
 
 // limits says what the machine does at best.
 func (r *Report) limits(s *strings.Builder) {

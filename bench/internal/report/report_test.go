@@ -195,11 +195,12 @@ func TestCharts(t *testing.T) {
 		t.Fatal(err)
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 2 {
+	if err != nil || len(files) != 3 {
 		t.Fatalf("%v, %v", files, err)
 	}
 	for name, texts := range map[string][]string{
 		"get.svg":    {"get: gets a second", ">pawl<", ">bbolt<", ">2 M<", ">1 M<"},
+		OverviewFile: {"multiples of bbolt", ">get<", ">pawl<", "<circle"},
 		"growth.svg": {"by number of keys", "by goroutines, 10,000 keys", "get pawl", "put pawl", "open pawl"},
 	} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
@@ -219,6 +220,24 @@ func TestCharts(t *testing.T) {
 	if got := rep.Markdown("charts"); !strings.Contains(got, "| get | pawl | 10,000 | 2 | 2 M | 1.00 |\n") ||
 		!strings.Contains(got, "![How cost grows](charts/growth.svg)") {
 		t.Errorf("%s", got)
+	}
+}
+
+// A store that was stopped is told in its row and in the verdict about it, beside that of another run.
+func TestStopped(t *testing.T) {
+	stopped := rate(500)
+	stopped.Stopped = time.Minute
+	rep := madeUp(t, "batch-random", Round{Results: map[string]work.Result{own: rate(2000), bbolt: stopped}})
+	rep.Others = []*Report{madeUp(t, "batch-random", Round{Results: map[string]work.Result{own: rate(4000), bbolt: rate(400)}})}
+	got := rep.Markdown("")
+	for _, want := range []string{
+		"| bbolt | 500 (stopped after 1m0s, with 500) |",
+		"| batch-random | throughput | ≥ 8 × bbolt | 4.00 (bbolt stopped early) | missed (indicative) | 10.0 | met (indicative) |\n",
+		"met in all runs: ",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
 	}
 }
 

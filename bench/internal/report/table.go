@@ -76,8 +76,13 @@ func (s Section) line(engine string) string {
 		ratio = fmt.Sprintf("%.2f", work.Median(all))
 	}
 	duration := func(of func(work.Result) time.Duration) string { return short(medianOf(results, of)) }
-	return fmt.Sprintf("| %s | %s | %s to %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", engine,
-		quantity(work.Median(rates)), quantity(slices.Min(rates)), quantity(slices.Max(rates)), ratio,
+	stopped := ""
+	if limit := s.stopped(engine); limit > 0 {
+		ops := medianOf(results, func(r work.Result) int64 { return r.Ops })
+		stopped = fmt.Sprintf(" (stopped after %v, with %s)", limit, grouped(int(ops)))
+	}
+	return fmt.Sprintf("| %s | %s%s | %s to %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", engine,
+		quantity(work.Median(rates)), stopped, quantity(slices.Min(rates)), quantity(slices.Max(rates)), ratio,
 		duration(func(r work.Result) time.Duration { return r.P50 }),
 		duration(func(r work.Result) time.Duration { return r.P99 }),
 		duration(func(r work.Result) time.Duration { return r.P999 }),

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/pawldb/pawl/bench/internal/work"
@@ -136,33 +137,95 @@ func (t Target) bound() string {
 	return fmt.Sprintf("%s %.4g%s", sign, v, t.Unit)
 }
 
-// verdicts prints all targets.
+// tally counts verdicts.
+type tally struct{ met, missed, open int }
+
+// count adds a verdict.
+func (t *tally) count(v Verdict) {
+	switch {
+	case math.IsNaN(v.Measured):
+		t.open++
+	case v.Met():
+		t.met++
+	default:
+		t.missed++
+	}
+}
+
+func (t tally) String() string {
+	return fmt.Sprintf("%d met, %d missed, %d n.a.", t.met, t.missed, t.open)
+}
+
+// verdicts prints all targets, with the verdicts of other runs beside this one's.
 func (r *Report) verdicts(s *strings.Builder) {
 	s.WriteString("## Targets\n\n")
-	note := ""
-	if r.Setup.Quick || r.Setup.Rounds < 5 {
-		note = " (indicative)"
-		fmt.Fprintf(s, "Verdicts are indicative: they take 5 rounds of the full form.\n\n")
+	runs := append([]*Report{r}, r.Others...)
+	for _, run := range runs {
+		if run.Setup.indicative() {
+			s.WriteString("Verdicts are indicative: they take 5 rounds of the full form.\n\n")
+			break
+		}
 	}
-	s.WriteString("| workload | what | target | measured | verdict |\n|---|---|---:|---:|---|\n")
-	met, missed, open := 0, 0, 0
+	s.WriteString("| workload | what | target | measured | verdict |")
+	for i := range r.Others {
+		fmt.Fprintf(s, " measured, run %d | verdict, run %d |", i+2, i+2)
+	}
+	s.WriteString("\n|---|---|---:|---:|---|" + strings.Repeat("---:|---|", len(r.Others)) + "\n")
+	counts, everywhere := make([]tally, len(runs)), 0
 	for _, t := range Targets {
-		v := r.Judge(t)
-		measured, verdict := v.Why, v.String()
-		switch {
-		case math.IsNaN(v.Measured):
-			open++
-		default:
-			if measured = figure(v.Measured) + t.Unit; v.Where != "" {
-				measured += " in " + v.Where
-			}
-			if verdict += note; v.Met() {
-				met++
-			} else {
-				missed++
+		fmt.Fprintf(s, "| %s | %s | %s |", t.Workload, t.What, t.bound())
+		inAll := true
+		for i, run := range runs {
+			v := run.Judge(t)
+			counts[i].count(v)
+			inAll = inAll && v.Met() && !math.IsNaN(v.Measured)
+			measured, verdict := run.cells(v)
+			fmt.Fprintf(s, " %s | %s |", measured, verdict)
+		}
+		if inAll {
+			everywhere++
+		}
+		s.WriteString("\n")
+	}
+	fmt.Fprintf(s, "\n%v", counts[0])
+	for i, count := range counts[1:] {
+		fmt.Fprintf(s, "; run %d: %v", i+2, count)
+	}
+	if len(r.Others) > 0 {
+		fmt.Fprintf(s, "; met in all runs: %d of %d", everywhere, len(Targets))
+	}
+	s.WriteString("\n\n")
+}
+
+// cells are what the table says of a verdict: what was measured, and how it was judged.
+func (r *Report) cells(v Verdict) (measured, verdict string) {
+	if math.IsNaN(v.Measured) {
+		return v.Why, v.String()
+	}
+	measured, verdict = figure(v.Measured)+v.Target.Unit, v.String()
+	if v.Where != "" {
+		measured += " in " + v.Where
+	}
+	if r.Setup.indicative() {
+		verdict += " (indicative)"
+	}
+	return measured + r.stoppedNote(v.Target), verdict
+}
+
+// stoppedNote names the stores that were stopped before their own end in what a target is about.
+func (r *Report) stoppedNote(t Target) string {
+	var names []string
+	for _, name := range []string{t.Workload, t.In} {
+		section, ok := r.section(name)
+		for _, e := range r.Setup.Engines {
+			about := e.Name == own || e.Name == t.Over || t.Over == bestPeer
+			if ok && about && section.stopped(e.Name) > 0 && !slices.Contains(names, e.Name) {
+				names = append(names, e.Name)
 			}
 		}
-		fmt.Fprintf(s, "| %s | %s | %s | %s | %s |\n", t.Workload, t.What, t.bound(), measured, verdict)
 	}
-	fmt.Fprintf(s, "\n%d met, %d missed, %d n.a.\n\n", met, missed, open)
+	if len(names) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(names, ", ") + " stopped early)"
 }

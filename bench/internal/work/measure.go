@@ -45,6 +45,10 @@ type Result struct {
 	Logical int64 // bytes of keys and values that were put
 	Device  int64 // bytes that the device wrote until the store was closed; below 0: not known
 
+	Stopped time.Duration `json:",omitempty"` // the limit at which it was ended; 0: it came to its own end
+
+	Whole, Filling, Verifying time.Duration // of the run, of what fills the store before and verifies it behind
+
 	Extra map[string]float64 `json:",omitempty"` // what this workload or engine tells besides
 }
 

@@ -34,7 +34,11 @@ const (
 	Empty  Data = iota // nothing
 	Filled             // all keys, put by the same process
 	Shared             // all keys, put by a process before; no run changes them
+	Copied             // all keys, in a copy of what is shared: where nothing depends on who put them, and when
 )
+
+// Made reports whether a data set is made beforehand.
+func (d Data) Made() bool { return d == Shared || d == Copied }
 
 // All are the workloads, in the order of the tables.
 func All() []Workload {

@@ -38,17 +38,29 @@ func batchRandom(w *World) (Result, error) {
 
 // insert puts all keys in the order given, n a transaction.
 func insert(w *World, order []int, n int) (Result, error) {
-	b := w.newBatch(min(n, w.Keys))
-	return Parallel(1, func(_ int, r *recorder) error {
-		for len(order) > 0 {
-			part := order[:min(n, len(order))]
-			order = order[len(part):]
+	return inParts(w, order, n, w.newBatch(min(n, w.Keys)).commit)
+}
+
+// inParts measures fn, called for the keys of one transaction after the other until all have had their turn, or the
+// limit of the time is reached: then the rate so far counts.
+func inParts(w *World, numbers []int, n int, fn func([]int) error) (Result, error) {
+	stopped := time.Duration(0)
+	r, err := Parallel(1, func(_ int, r *recorder) error {
+		for start := time.Now(); len(numbers) > 0; {
+			part := numbers[:min(n, len(numbers))]
+			numbers = numbers[len(part):]
 			began := time.Now()
-			if err := b.commit(part); err != nil {
+			if w.Limit > 0 && began.Sub(start) >= w.Limit && r.ops > 0 {
+				stopped = w.Limit
+				return nil
+			}
+			if err := fn(part); err != nil {
 				return err
 			}
 			r.add(len(part), time.Since(began))
 		}
 		return nil
 	})
+	r.Stopped = stopped
+	return r, err
 }

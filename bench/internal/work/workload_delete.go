@@ -2,6 +2,8 @@ package work
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pawldb/pawl/bench/internal/engines"
@@ -9,19 +11,19 @@ import (
 
 var deleteWorkloads = []Workload{
 	{
-		Name: "delete-half", Unit: "keys", Latency: "a transaction", Data: Filled, Durable: true,
+		Name: "delete-half", Unit: "keys", Latency: "a transaction", Data: Copied, Durable: true,
 		What: "a random half of the keys is deleted, 1,000 a transaction; then, not measured, put again",
 		Run:  deleteHalf,
 	},
 	{
-		Name: "delete-range", Unit: "keys", Latency: "the whole", Data: Filled, Durable: true,
+		Name: "delete-range", Unit: "keys", Latency: "the whole", Data: Copied, Durable: true,
 		What: "all keys are deleted as one range: a call where the engine has one, else by cursor",
 		Run: func(w *World) (Result, error) {
 			return clear(w, func() error { return w.Store.DeleteRange([]byte{0}, nil) })
 		},
 	},
 	{
-		Name: "drop", Unit: "keys", Latency: "the whole", Data: Filled, Durable: true,
+		Name: "drop", Unit: "keys", Latency: "the whole", Data: Copied, Durable: true,
 		What: "the bucket, or what is like it, is dropped with all its keys, and made anew",
 		Run:  func(w *World) (Result, error) { return clear(w, w.Store.Drop) },
 	},
@@ -36,22 +38,12 @@ func deleteHalf(w *World) (Result, error) {
 		return Result{}, err
 	}
 	half := countUp((w.Keys + 1) / 2) // random keys, in random order
-	r, err := Parallel(1, func(_ int, r *recorder) error {
-		b := w.newBatch(batchSize)
-		return inParts(half, func(part []int) error {
-			began := time.Now()
-			if err := b.remove(part); err != nil {
-				return err
-			}
-			r.add(len(part), time.Since(began))
-			return nil
-		})
-	})
+	r, err := inParts(w, half, batchSize, w.newBatch(batchSize).remove)
 	if err != nil {
 		return r, err
 	}
 	left, err := w.settledFiles()
-	err = errors.Join(err, inParts(half, w.newBatch(batchSize).commit))
+	err = errors.Join(err, w.putAgain(half[:r.Ops]))
 	again, err2 := w.settledFiles()
 	closed, err3 := w.closedFiles()
 	r.set("files before", float64(full))
@@ -61,12 +53,11 @@ func deleteHalf(w *World) (Result, error) {
 	return r, errors.Join(err, err2, err3)
 }
 
-// inParts calls fn for the keys of one transaction after the other.
-func inParts(numbers []int, fn func([]int) error) error {
-	for len(numbers) > 0 {
-		part := numbers[:min(batchSize, len(numbers))]
-		numbers = numbers[len(part):]
-		if err := fn(part); err != nil {
+// putAgain puts keys that were removed.
+func (w *World) putAgain(numbers []int) error {
+	b := w.newBatch(batchSize)
+	for part := range slices.Chunk(numbers, batchSize) {
+		if err := b.commit(part); err != nil {
 			return err
 		}
 	}
@@ -101,8 +92,11 @@ func (w *World) closedFiles() (int64, error) {
 	return n, w.scanAll(false)
 }
 
-// clear measures what removes all keys at once.
+// clear measures what removes all keys at once, of a store that has read them.
 func clear(w *World, fn func() error) (Result, error) {
+	if err := w.scanAll(false); err != nil {
+		return Result{}, fmt.Errorf("warming: %w", err)
+	}
 	r, err := Parallel(1, func(_ int, r *recorder) error {
 		began := time.Now()
 		err := fn()

@@ -8,7 +8,7 @@ import (
 
 var openWorkloads = []Workload{
 	{
-		Name: "open-crash", Unit: "opens", Latency: "the open", Data: Filled,
+		Name: "open-crash", Unit: "opens", Latency: "the open", Data: Copied,
 		What: "open after kill -9, with as much in the log as there can be before it is checkpointed or flushed",
 		Run: func(w *World) (Result, error) {
 			return Parallel(1, func(_ int, r *recorder) (err error) {
@@ -21,7 +21,7 @@ var openWorkloads = []Workload{
 		Crash: fillLog,
 	},
 	{
-		Name: "open-clean", Unit: "opens", Latency: "an open", Data: Filled,
+		Name: "open-clean", Unit: "opens", Latency: "an open", Data: Copied,
 		What: "open after a close, again and again",
 		Run: func(w *World) (Result, error) {
 			var opening time.Duration

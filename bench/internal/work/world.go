@@ -16,6 +16,7 @@ type World struct {
 	Files      func() (int64, error)         // bytes of the store's files
 	Keys       int                           // numbers 0 to Keys-1
 	Duration   time.Duration                 // of workloads without an end of their own
+	Limit      time.Duration                 // of those with one, if they have many transactions; 0: none
 	Goroutines int                           // in place of a workload's own count; 0: that
 	Seed       int                           // the round: keys are drawn anew in each
 
@@ -87,6 +88,14 @@ func (w *World) check(i int, key, value []byte, floor uint64) error {
 		err = fmt.Errorf("key %x, number %d, has version %d, acknowledged was %d", key, i, version, floor)
 	}
 	return err
+}
+
+// TakeOver says that the store holds all keys as Fill has put them in a fixed world.
+func (w *World) TakeOver() {
+	for i := range w.floors {
+		w.floors[i].Store(1)
+	}
+	w.commits.Store(1)
 }
 
 // newest returns the highest version that there can be.

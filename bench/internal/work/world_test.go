@@ -283,3 +283,51 @@ func TestColdKeysAreOthers(t *testing.T) {
 		}
 	}
 }
+
+// Work that is stopped at the limit counts as far as it came, and what is there is verified.
+func TestLimit(t *testing.T) {
+	w := newTestWorld(t, 2*batchSize+500)
+	w.Files = func() (int64, error) { return 0, nil }
+	w.Limit = time.Nanosecond
+	r, err := batchRandom(w)
+	if err != nil || r.Ops != batchSize || r.Stopped != w.Limit {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := w.Verify(); err != nil {
+		t.Error(err)
+	}
+	if err := w.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = deleteHalf(w); err != nil || r.Ops != batchSize || r.Stopped != w.Limit {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := w.Verify(); err != nil {
+		t.Error(err)
+	}
+	w.Limit = time.Hour
+	if r, err = deleteHalf(w); err != nil || r.Ops != batchSize+250 || r.Stopped != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A store that was filled in a fixed world is right in one that takes it over, and its next versions are newer.
+func TestTakeOver(t *testing.T) {
+	made := NewWorld(50, ValueSize, true)
+	made.Store = memoryStore(t)
+	if err := made.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	w := NewWorld(50, ValueSize, false)
+	w.Store = made.Store
+	w.TakeOver()
+	if err := w.Verify(); err != nil {
+		t.Error(err)
+	}
+	if err := w.newBatch(1).commit([]int{7}); err != nil || w.floor(7) != 2 {
+		t.Errorf("version %d, %v", w.floor(7), err)
+	}
+	if err := w.Verify(); err != nil {
+		t.Error(err)
+	}
+}
