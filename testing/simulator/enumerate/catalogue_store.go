@@ -186,7 +186,7 @@ func crowds() []Workload {
 			})),
 		workload("commits given up", before(some), clients(write(puts(0, 0, 1, 9)), write(puts(0, 1, 1, 9)), write(puts(0, 2, 1, 9)))).
 			acted(1, "pager.commitState commitWait", 0, plan.Abandon).acted(1, "pager.commitState commitWait", 0, plan.AbandonLate),
-		crowded(5).meets(cover.Waited, "pager.commitState commitDrain"),
+		crowded(9).struck(1, "wal.flushState flushWrite", "write", 0, plan.Fault{Kind: plan.Stuck, Arg: 400}).meets(cover.Waited, "pager.commitState commitDrain"),
 		crowded(2).acted(1, "pager.commitState commitWait", 0, plan.Abandon).meets(cover.Waited, "pager.commitState commitDrain"), // which leads then
 		workload("sync beside commits", before(some), clients(relaxed(puts(0, 0, 1, 9)), task(plan.Sync), relaxed(puts(0, 1, 1, 9)), task(plan.Sync))),
 		workload("writers and the length of the file", before(some), clients(write(one(plan.Put, 0, 5, 1, 60_000)), write(puts(0, 50, 20, ofOwnBlock)), checkpoint(truncate))),
@@ -220,8 +220,8 @@ func crowded(writers int) Workload {
 				e.Clients = append(e.Clients, plan.Client{Tasks: []plan.Task{task(plan.Sync), read(sleep(1)), change}})
 			}
 			look := plan.Client{Tasks: []plan.Task{read(sleep(1))}}
-			for range 20 {
-				look.Tasks = append(look.Tasks, read(pause(1)))
+			for range 5 {
+				look.Tasks = append(look.Tasks, read(sleep(1)))
 			}
 			e.Clients = append(e.Clients, look)
 		})))
