@@ -61,7 +61,7 @@ func (r *Report) bars(s Section) ([]byte, error) {
 	option.Legend.Show = charts.Ptr(false)
 	option.CategoryAxis.Labels = names
 	option.ValueFormatter = quantity
-	option.ValueAxis = []charts.ValueAxisOption{{Min: charts.Ptr(0.), ValueFormatter: quantity}}
+	option.ValueAxis = []charts.ValueAxisOption{{Min: charts.Ptr(0.), LabelCount: 5, ValueFormatter: quantity}}
 	option.SeriesList[0].Label.Show = charts.Ptr(true)
 	option.SeriesList[0].Label.ValueFormatter = quantity
 	option.Padding = charts.NewBox(20, 20, 60, 20)
@@ -108,16 +108,16 @@ func (r *Report) lines() ([]byte, error) {
 	top := p.Child(charts.PainterBoxOption(charts.NewBox(0, 0, width, height)))
 	foot := p.Child(charts.PainterBoxOption(charts.NewBox(0, height, width, 2*height)))
 	return painted(p,
-		r.line(top, "microseconds by number of keys", bySize, logTime,
+		r.line(top, "microseconds by number of keys", []string{"get", "put", "open"}, bySize, logTime,
 			func(p Point) string { return grouped(p.Keys) }, func(v float64) string { return figure(math.Pow(10, v)) }),
-		r.line(foot, "operations a second by goroutines, "+grouped(most)+" keys", byGoroutines, logRate,
+		r.line(foot, "operations a second by goroutines, "+grouped(most)+" keys", []string{"get", "put"}, byGoroutines, logRate,
 			func(p Point) string { return fmt.Sprint(p.Goroutines) }, func(v float64) string { return quantity(math.Pow(10, v)) }))
 }
 
 // line paints one part of the chart: a line for each engine and kind of operation that has a figure everywhere or
 // somewhere.
-func (r *Report) line(p *charts.Painter, title string, at []Point, of func(Point) float64, label func(Point) string,
-	value func(float64) string,
+func (r *Report) line(p *charts.Painter, title string, kinds []string, at []Point, of func(Point) float64,
+	label func(Point) string, value func(float64) string,
 ) error {
 	if len(at) == 0 {
 		return nil
@@ -127,7 +127,7 @@ func (r *Report) line(p *charts.Painter, title string, at []Point, of func(Point
 	for _, one := range at {
 		labels = append(labels, label(one))
 	}
-	for _, what := range []string{"get", "put", "open"} {
+	for _, what := range kinds {
 		for _, e := range r.Setup.Engines {
 			series := r.growthSeries(what, e.Name, at, of)
 			if !slices.ContainsFunc(series, func(v float64) bool { return !math.IsNaN(v) }) {
@@ -147,7 +147,9 @@ func (r *Report) line(p *charts.Painter, title string, at []Point, of func(Point
 	option := charts.NewLineChartOptionWithData(data)
 	option.Title.Text = title
 	option.XAxis.Labels = labels
-	option.Legend = charts.LegendOption{SeriesNames: names, Padding: charts.NewBox(0, 30, 0, 0)}
+	option.Legend = charts.LegendOption{
+		SeriesNames: names, FontStyle: charts.NewFontStyleWithSize(9), Padding: charts.NewBox(0, 30, 0, 20),
+	}
 	option.YAxis = []charts.YAxisOption{{ValueFormatter: value}}
 	option.ValueFormatter = value
 	option.Padding = charts.NewBox(20, 20, 20, 20)
