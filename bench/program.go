@@ -24,8 +24,9 @@ import (
 const ownPrefix = "github.com/pawldb/pawl"
 
 // fingerprint tells configurations and programs apart, but not where they lie: the same source, compiled the same way
-// by the same Go with the same modules, has the same one on each machine, whatever else a commit has changed. What go list finds is what
-// go run has compiled; who runs a program that was built before has to see to it that the source is still that.
+// by the same Go with the same modules, has the same one on each machine, whatever else a commit has changed. What go
+// list finds is what go run has compiled; who runs a program that was built before has to see to it that the source is
+// still that.
 func (c config) fingerprint() (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, c.text())

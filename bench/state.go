@@ -12,10 +12,11 @@ import (
 	"path/filepath"
 )
 
-// A state file keeps a run's steps, so that a run that broke off goes on behind the last whole one, on another machine too if it
-// is of the same shape. It is lines of JSON: a head, then a line a step. A step is a name and what it gave: the machine's
-// limits, a count of syncs, or a whole round of a workload, so that the engines of one round always followed each other. A
-// last line that was cut off is dropped. When all steps are there the run is over, and starting it again only reports it.
+// A state file keeps a run's steps, so that a run that broke off goes on behind the last whole one, on another machine too
+// if it is of the same shape. It is lines of JSON: a head, then a line a step. A step is a name and what it gave: the
+// machine's limits, a count of syncs, or a whole round of a workload, so that the engines of one round always followed
+// each other. A last line that was cut off is dropped. When all steps are there the run is over, and starting it again
+// only reports it.
 
 // stateHead is a state file's first line. Only a run with the same fingerprint, on such a machine, goes on.
 type stateHead struct {

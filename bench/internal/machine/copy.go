@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// Copy copies a directory of files to one that is there and empty. All of it is on stable storage afterwards, so that nothing is
-// written back while something is measured. Blocks are copied, not shared with the original as some file systems can:
-// the first write to a shared block costs more than one to a block of one's own.
+// Copy copies a directory of files to one that is there and empty. All of it is on stable storage afterwards, so that
+// nothing is written back while something is measured. Blocks are copied, not shared with the original as some file
+// systems can: the first write to a shared block costs more than one to a block of one's own.
 func Copy(to, from string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == from {
