@@ -127,15 +127,21 @@ func (b *beginOp) mayWrite() error {
 }
 
 // aim makes the writer wait for a checkpoint if far too much waits for one, because the disk can't keep up; or if there is little
-// room and the disk was full when there last was, because a checkpoint makes room out of what the log and the file have.
+// room and the disk was full when there last was, because a checkpoint makes room out of what the log and the file have: out of a log
+// of one segment, which is never free while the log goes on in it, one that empties the log.
 func (b *beginOp) aim() {
-	used := b.db.backlog()
-	if used < 2*b.db.opts.CheckpointBytes && (used == 0 || !b.db.needsRoom()) {
-		b.await()
-		return
+	used, mode := b.db.backlog(), Passive
+	if used < 2*b.db.opts.CheckpointBytes {
+		if !b.db.needsRoom() {
+			b.await()
+			return
+		}
+		if used == 0 {
+			mode = Truncate
+		}
 	}
 	b.began = b.db.io.Now()
-	b.stall = types.NewStateMachine[CheckpointResult](&checkpointOp{db: b.db, mode: Passive})
+	b.stall = types.NewStateMachine[CheckpointResult](&checkpointOp{db: b.db, mode: mode})
 	b.state = beginStall
 }
 
