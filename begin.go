@@ -127,8 +127,8 @@ func (b *beginOp) mayWrite() error {
 }
 
 // aim makes the writer wait for a checkpoint if far too much waits for one, because the disk can't keep up; or if there is little
-// room and the disk was full when there last was, because a checkpoint makes room out of what the log and the file have: out of a log
-// of one segment, which is never free while the log goes on in it, one that empties the log.
+// room and the disk was full when there last was, because a checkpoint makes room out of what the log and the file have: where
+// all is moved already, one that makes the file shorter, so that the log can get longer.
 func (b *beginOp) aim() {
 	used, mode := b.db.backlog(), Passive
 	if used < 2*b.db.opts.CheckpointBytes {

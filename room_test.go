@@ -10,16 +10,14 @@ import (
 // deletion on the full disk needs the checkpoint before it.
 func TestFullIsRemembered(t *testing.T) {
 	db := memory(t, nil)
-	require.NoError(t, put(db, "a", []byte("1")))
+	require.NoError(t, put(db, "a", make([]byte, 2*roomAgain)))
 	db.foundFull(ErrFull)
 	now := db.p.Room().Bytes
 	require.Equal(t, now, db.full.Load())
 	db.full.Store(now - 64<<10)
 	db.needsRoom()
 	require.NotZero(t, db.full.Load())
-	db.full.Store(max(now-roomAgain, 1))
-	if now > roomAgain {
-		db.needsRoom()
-		require.Zero(t, db.full.Load())
-	}
+	db.full.Store(now - roomAgain)
+	db.needsRoom()
+	require.Zero(t, db.full.Load())
 }
